@@ -1,0 +1,34 @@
+# The two commands: `make quickstart` and `make test`. `make verify` runs the long forms.
+PYTHON ?= python3
+BIN := .venv/bin
+QUICKSTART := quickstart-delay quickstart-equivalence quickstart-listops quickstart-kernels
+
+.PHONY: quickstart test verify lint clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+quickstart: .venv/installed
+	$(BIN)/harness run $(QUICKSTART:%=ablations/%.toml)
+	$(BIN)/harness report $(QUICKSTART) --out reports/quickstart --title "Quickstart"
+	@echo "MLflow UI: $(BIN)/harness ui"
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+
+verify: .venv/installed-dev
+	$(BIN)/python -m pytest -m long --resume .verify
+
+clean:
+	rm -rf .venv .verify .mypy_cache .pytest_cache .ruff_cache build *.egg-info

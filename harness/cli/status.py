@@ -1,0 +1,51 @@
+"""`harness status`: how many trials stand where, and why those that failed did."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Results, folders
+
+
+def status(
+    names: Annotated[list[str] | None, typer.Argument(help="Ablations, by name or by file; default: all.")] = None,
+    results: Results = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Count the trials of each ablation by state, with failures by class."""
+    from harness.records import STATUSES, scan
+
+    chosen = folders(names, results) if names else sorted(p.parent for p in results.glob("*/.plan.json"))
+    for folder in chosen:
+        states = scan(folder)
+        planned = _planned(folder)
+        counts = Counter(state.status for state in states.values())
+        waiting = [trial_id for trial_id in planned if trial_id not in states]
+        if as_json:
+            print(json.dumps({"ablation": folder.name, "waiting": len(waiting), **counts}))
+            continue
+        parts = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
+        if waiting:
+            parts.append(f"{len(waiting)} waiting")
+        print(f"{folder.name}: {', '.join(parts) or 'no trials'}")
+        reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for state in states.values():
+            if state.status not in ("done", "interrupted"):
+                reasons[state.status, state.reason].append(state.trial_id)
+        for (kind, reason), ids in sorted(reasons.items()):
+            more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+            print(f"  {kind}: {reason} ({ids[0]}{more})")
+
+
+def _planned(folder: Path) -> list[str]:
+    """The trial ids that the last `harness run` planned here."""
+    try:
+        ids: list[str] = json.loads((folder / ".plan.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return ids

@@ -1,0 +1,11 @@
+"""Kernel backends: name to class. One interface (`backend.py`), one file each, torch only when run."""
+
+from harness.registry import Table
+
+KERNELS: Table = {
+    "auto": "harness.kernels.auto:Auto",
+    "reference": "harness.kernels.reference:Reference",
+    "krylov": "harness.kernels.krylov:Krylov",
+    "two_level": "harness.kernels.two_level:TwoLevel",
+    "keops": "harness.kernels.keops:KeOps",
+}

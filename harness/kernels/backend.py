@@ -1,0 +1,105 @@
+"""What a kernel backend is: it turns a state space model into the convolution kernel of length L.
+
+Legend: H heads, N state size, n = N/2 conjugate pairs, R rank, L length, K channels (2 when bidirectional).
+Parameters arrive in float64 / complex128 whatever the compute dtype, because dt*A must be formed there
+(rounding dt*A to float32 costs 1e-3 on undamped modes at L = 16384); the kernel leaves in `request.dtype`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.errors import Unsupported
+
+if TYPE_CHECKING:
+    import torch
+
+Structure = Literal["dplr", "diagonal", "dense"]
+Discretization = Literal["zoh", "bilinear"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a trial asks of a backend, in plain values, so that `unsupported` needs no torch."""
+
+    structure: Structure
+    discretization: Discretization
+    heads: int
+    state: int
+    length: int
+    rank: int = 0
+    channels: int = 1
+    dtype: Literal["float32", "float64"] = "float32"
+    device: str = "cpu"
+    gradients: bool = True
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """x' = diag(A) x + B u, y = 2 Re(C x): A, B (H, n), C (K, H, n) complex128; dt (H,) or (H, n) float64."""
+
+    A: torch.Tensor
+    B: torch.Tensor
+    C: torch.Tensor
+    dt: torch.Tensor
+
+
+@dataclass(frozen=True)
+class DPLR:
+    """x' = (diag(A) - sum_r P_r P_r^*) x + B u over conjugate pairs, y = 2 Re(C x).
+
+    A, B (H, n), P (H, R, n), C (K, H, n) complex128; dt (H,) float64.
+    """
+
+    A: torch.Tensor
+    B: torch.Tensor
+    P: torch.Tensor
+    C: torch.Tensor
+    dt: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Dense:
+    """x' = A x + B u, y = C x, all real: A (H, N, N), B (H, N), C (K, H, N), dt (H,) float64."""
+
+    A: torch.Tensor
+    B: torch.Tensor
+    C: torch.Tensor
+    dt: torch.Tensor
+
+
+StateSpace = Diagonal | DPLR | Dense
+
+
+class Backend(ABC):
+    """One way to compute kernels. Subclasses are frozen dataclasses; their fields are options."""
+
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def unsupported(self, request: Request) -> tuple[str, ...]:
+        """Why this backend cannot run `request`, in sentences; empty when it can. Imports nothing heavy."""
+
+    @abstractmethod
+    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
+        """K (channels, H, L) with K_l = C Abar^l Bbar, in `request.dtype`, differentiable in every parameter.
+
+        Raises Unsupported when `unsupported(request)` has reasons.
+        """
+
+    def require(self, request: Request) -> None:
+        """Raise Unsupported with the reasons, if there are any; every `kernel` begins with it."""
+        reasons = self.unsupported(request)
+        if reasons:
+            raise Unsupported(reasons)
+
+    def resolve(self, request: Request) -> str:
+        """The registered name of the backend that really runs `request`; only `auto` answers otherwise."""
+        from harness.kernels import KERNELS
+
+        for name, entry in KERNELS.items():
+            if entry is type(self) or entry == f"{type(self).__module__}:{type(self).__qualname__}":
+                return name
+        return type(self).__qualname__

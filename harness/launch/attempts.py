@@ -1,0 +1,39 @@
+"""What earlier attempts at a trial came to, read from its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import records
+from harness.errors import UsageError
+
+FAILED = frozenset({"error", "timeout", "out_of_memory"})
+"""Statuses that use up an attempt."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The ends of the earlier attempts, oldest first, as the next attempt's row will carry them."""
+
+    history: tuple[dict[str, str], ...] = ()
+
+    @property
+    def failures(self) -> int:
+        return sum(end["status"] in FAILED for end in self.history)
+
+
+def earlier(folder: Path, trial_id: str) -> Earlier:
+    """Read `<trial_id>.jsonl`, else its partial form; empty when there is neither, or no readable header."""
+    for path in (folder / f"{trial_id}.jsonl", folder / f"{trial_id}.jsonl.partial"):
+        if not path.exists():
+            continue
+        try:
+            record = records.read(path)
+        except UsageError:
+            continue
+        rows = [row for row in record.rows if row["row"] == "attempt"]
+        before = rows[-1]["history"] if rows else []
+        end = record.end or {"status": "interrupted", "reason": "the run was cut before the trial ended"}
+        return Earlier((*before, {"status": end["status"], "reason": end.get("reason", "")}))
+    return Earlier()

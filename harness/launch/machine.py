@@ -1,0 +1,68 @@
+"""What this machine holds, and the refusal of what it does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from harness.errors import EnvironmentProblem
+from harness.launch.options import Sweep
+
+
+def cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them. Asks no CUDA library."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    folder = Path("/proc/driver/nvidia/gpus")
+    return [str(index) for index in range(len(list(folder.iterdir())))] if folder.is_dir() else []
+
+
+def here() -> dict[str, float]:
+    """This machine as Ray would count it."""
+    return {"CPU": float(cpus()), "GPU": float(len(gpus()))}
+
+
+def refuse(sweeps: Iterable[Sweep], nodes: Iterable[Mapping[str, float]], slots: int | None = None) -> None:
+    """Raise EnvironmentProblem when no single node can hold a trial; Ray would let it wait for ever."""
+    available = list(nodes)
+    for sweep in sweeps:
+        wanted = {"CPU": sweep.cpus_per_trial, "GPU": sweep.gpus_per_trial}
+        if not any(all(node.get(kind, 0.0) >= amount for kind, amount in wanted.items()) for node in available):
+            held = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in available)
+            raise EnvironmentProblem(
+                f"'{sweep.name}' asks for {wanted['CPU']:g} CPUs and {wanted['GPU']:g} GPUs per trial, but the largest "
+                f"machine at hand has less ({held or 'no node is alive'}). Lower cpus_per_trial or gpus_per_trial "
+                f"under [resources], or run where there are more."
+            )
+
+
+def slots(sweep: Sweep, wanted: int | None) -> int:
+    """Trials at once on this machine: as many as it holds, one when they must be alone, `wanted` when given."""
+    if sweep.exclusive:
+        return 1
+    fits = [int(cpus() / sweep.cpus_per_trial)] if sweep.cpus_per_trial > 0 else []
+    if sweep.gpus_per_trial > 0:
+        fits.append(int(len(gpus()) / sweep.gpus_per_trial))
+    return wanted or max(1, min(fits, default=cpus()))
+
+
+def threads(sweep: Sweep) -> int:
+    """Threads of one trial: its processors, all of them when it is alone, and never none."""
+    return cpus() if sweep.exclusive else max(1, int(sweep.cpus_per_trial))
+
+
+def gpu_of(slot: int, share: float) -> dict[str, str]:
+    """The variable that shows slot number `slot` its GPUs; shares below one put several slots on one GPU."""
+    names = gpus()
+    if share <= 0 or not names:
+        return {}
+    first = int(slot * share)
+    chosen = [names[index % len(names)] for index in range(first, first + max(1, round(share)))]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(chosen)}

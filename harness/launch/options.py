@@ -1,0 +1,104 @@
+"""What the driver is asked to do. Light: no ray, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict
+
+RUNNER = "harness.trial:run"
+
+
+class Mirror(Protocol):
+    """Ships records elsewhere while trials run: started before the first, stopped (drained) after the last."""
+
+    def start(self) -> object: ...
+
+    def stop(self) -> object: ...
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One ablation: its jobs, its folder of records and what one trial may use."""
+
+    name: str
+    folder: Path
+    jobs: Sequence[dict[str, Any]]
+    cpus_per_trial: float = 1
+    gpus_per_trial: float = 0
+    timeout_s: float | None = None
+    """Wall clock of one attempt; past it the trial is killed and ends `timeout`."""
+    memory_bytes: int | None = None
+    """Resident memory of a trial and its children; past it the trial is killed and ends `out_of_memory`."""
+    max_attempts: int = 2
+    """Attempts that may end `error`, `timeout` or `out_of_memory`, over all runs; `interrupted` does not count."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Today's data fingerprint by trial id; a finished record with another one is run afresh."""
+    exclusive: bool = False
+    """One trial at a time with every processor, as timings need."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the sweeps are run."""
+
+    executor: Literal["ray", "local"] | str = "ray"
+    address: str | None = None
+    """A running Ray cluster; None starts one on this machine and ends it."""
+    slots: int | None = None
+    """Trials at once; None is what the machine holds."""
+    data_root: Path | None = None
+    plugins: tuple[str, ...] = ()
+    deadline_s: float | None = None
+    shard: tuple[int, int] | None = None
+    """(i, n): only the i-th of n parts, 1 <= i <= n."""
+    force: bool = False
+    retry_statuses: tuple[str, ...] = ()
+    """Statuses that are tried again whatever their number of attempts."""
+    mirror: Mirror | None = None
+    quiet: bool = False
+    runner: str = RUNNER
+    """"module:function" called in the child in the place of `harness.trial.run`."""
+    path: tuple[str, ...] = ()
+    """Folders put first on the child's module path."""
+    hang_s: float = 300.0
+    """A child whose heartbeat is silent for so long is killed and ends `timeout`."""
+    grace_s: float = 60.0
+    """Time that a child asked to stop has for its checkpoint and its end row."""
+
+
+class Task(TypedDict):
+    """Everything that a supervisor needs for one trial; plain values, so that it travels to any process."""
+
+    job: dict[str, Any]
+    folder: str
+    fresh: bool
+    """True when an earlier record must not be continued: its data changed, or the user forces a rerun."""
+    max_attempts: int
+    timeout_s: float | None
+    memory_bytes: int | None
+    hang_s: float
+    grace_s: float
+    threads: int | None
+    data_root: str | None
+    plugins: list[str]
+    runner: str
+    path: list[str]
+    environment: dict[str, str]
+    """Variables set in the child before it computes, such as CUDA_VISIBLE_DEVICES."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one attempt ended."""
+
+    trial_id: str
+    status: str
+    reason: str = ""
+    attempt: int = 1
+    failures: int = 0
+    """Attempts so far that count against `max_attempts`, this one included."""
+    seconds: float = 0.0
+    raised: bool = False
+    """True when the trial's own code raised: the same code would raise again."""

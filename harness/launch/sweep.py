@@ -1,0 +1,175 @@
+"""The driver: every due trial of one or more ablations, once, whatever happens in between.
+
+The records are the state, so going on is the same command again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from harness import records
+from harness.launch import lock, machine
+from harness.launch.attempts import FAILED
+from harness.launch.executor import Executor, Opened
+from harness.launch.options import Options, Outcome, Sweep, Task
+from harness.launch.progress import Progress, label
+from harness.launch.queue import Due, due
+from harness.launch.stop import GO, KILL, STOP, Stop, on_signals, stop_file
+from harness.launch.summary import Tally, print_summary
+from harness.launch.terminal import captured
+
+TICK_S = 0.2
+CUTS = 2
+"""Times that a trial is begun again within a run after its supervisor was lost."""
+LAST_WAIT_S = 20.0
+"""Time that the executor has to end after a second request to stop."""
+
+
+def run(sweeps: Sequence[Sweep], options: Options) -> int:
+    """Run what is due and return the exit code of `harness run`.
+
+    0: every trial is `done`, `unsupported` or `stopped`; 1: some are not; 130: stopped before the end, by a signal
+    or the deadline. Raises EnvironmentProblem when another driver has a folder, when no machine can hold a trial,
+    or when Ray does not start.
+    """
+    if options.address is None:
+        machine.refuse(sweeps, [machine.here()])
+    with contextlib.ExitStack() as stack:
+        for sweep in sweeps:
+            stack.enter_context(lock.driver(sweep.folder, options.shard))
+        plans = [(sweep, due(sweep, options)) for sweep in sweeps]
+        stop = Stop(*(stop_file(sweep.folder) for sweep in sweeps))
+        stack.callback(stop.clear)
+        stack.enter_context(on_signals(stop))
+        if options.mirror is not None:
+            options.mirror.start()
+            stack.callback(options.mirror.stop)
+        outcomes: dict[str, Outcome] = {}
+        if any(plan.tasks for _, plan in plans):
+            with _terminal(sweeps, options) as out:
+                _drive(plans, options, stop, Progress(out, options.quiet), outcomes)
+        tallies = [_tally(sweep, plan, outcomes) for sweep, plan in plans]
+        print_summary(tallies, stop.why if stop.level() else "", options.quiet)
+    if all(tally.complete for tally in tallies):
+        return 0
+    return 130 if stop.level() else 1
+
+
+def _terminal(sweeps: Sequence[Sweep], options: Options) -> contextlib.AbstractContextManager[TextIO]:
+    if options.executor == "ray":
+        return captured(sweeps[0].folder / "launch.log")
+    return contextlib.nullcontext(sys.stdout)
+
+
+def _drive(
+    plans: Iterable[tuple[Sweep, Due]], options: Options, stop: Stop, progress: Progress, outcomes: dict[str, Outcome]
+) -> None:
+    """Executors work in a thread of their own, so that signals, the deadline and the drawing stay with this one."""
+    began = time.monotonic()
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            waiting = [(sweep, plan) for sweep, plan in plans if plan.tasks]
+            with _opener(options)(options, [sweep for sweep, _ in waiting]) as executor:
+                for sweep, plan in waiting:
+                    if stop.level() == GO:
+                        arms = {task["job"]["trial_id"]: label(task["job"]) for task in plan.tasks}
+                        progress.begin(sweep.name, sweep.folder, arms, len(plan.skipped))
+                        try:
+                            _rounds(executor, sweep, plan.tasks, stop, progress, outcomes)
+                        finally:
+                            progress.end()
+        except BaseException as caught:
+            failure.append(caught)
+
+    worker = threading.Thread(target=work, name="executor", daemon=True)
+    worker.start()
+    told, killed_at = GO, 0.0
+    while worker.is_alive():
+        worker.join(TICK_S)
+        progress.tick()
+        if options.deadline_s is not None and time.monotonic() - began > options.deadline_s:
+            stop.ask(STOP, "the deadline")
+        if stop.level() != told:
+            told, killed_at = stop.level(), time.monotonic()
+            progress.say(
+                f"Stopping ({stop.why}): running trials write a checkpoint and end. Ctrl-C again stops them at once."
+                if told == STOP
+                else "Stopping at once."
+            )
+        if told == KILL and time.monotonic() - killed_at > LAST_WAIT_S:
+            stop.clear()
+            os._exit(130)
+    if failure:
+        raise failure[0]
+
+
+def _opener(options: Options) -> Opened:
+    if options.executor == "local":
+        from harness.launch import pool
+
+        return pool.opened
+    from harness.launch import tune
+
+    return tune.opened
+
+
+def _rounds(
+    executor: Executor,
+    sweep: Sweep,
+    tasks: Iterable[Task],
+    stop: Stop,
+    progress: Progress,
+    outcomes: dict[str, Outcome],
+) -> None:
+    """Run the tasks; then again those that were cut or killed, while they have attempts left.
+
+    A trial whose own code raised is left for the next command: the same code would raise again.
+    """
+    waiting = {task["job"]["trial_id"]: task for task in tasks}
+    cuts: Counter[str] = Counter()
+
+    def on_end(outcome: Outcome) -> None:
+        outcomes[outcome.trial_id] = outcome
+        cuts[outcome.trial_id] += outcome.status == "interrupted"
+        progress.ended(outcome)
+
+    while waiting and stop.level() == GO:
+        executor.execute(sweep, list(waiting.values()), stop.level, progress.started, on_end)
+        again = [
+            trial_id
+            for trial_id in waiting
+            if (ended := outcomes.get(trial_id)) is not None
+            and (
+                (ended.status == "interrupted" and cuts[trial_id] <= CUTS)
+                or (ended.status in FAILED and not ended.raised and ended.failures < sweep.max_attempts)
+            )
+        ]
+        waiting = {trial_id: {**waiting[trial_id], "fresh": False} for trial_id in again}
+        if waiting and stop.level() == GO:
+            progress.more(len(waiting))
+
+
+def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome]) -> Tally:
+    """Where every trial of this run stands now, by its record."""
+    states = records.scan(sweep.folder)
+    tally = Tally(sweep.name, used_up=len(plan.used_up))
+    for trial_id in (*plan.skipped, *plan.used_up):
+        state = states.get(trial_id)
+        tally.add(trial_id, state.status if state else "waiting", state.reason if state else "")
+    for task in plan.tasks:
+        trial_id = task["job"]["trial_id"]
+        state, outcome = states.get(trial_id), outcomes.get(trial_id)
+        if state is None or (outcome is None and task["fresh"]):
+            tally.add(trial_id, "waiting", outcome.reason if outcome else "")
+        else:
+            tally.add(trial_id, state.status, state.reason)
+    return tally

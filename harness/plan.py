@@ -1,0 +1,331 @@
+"""The pure expansion of a question file into trials: same file, same trials, same ids."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness import contrast, registry
+from harness.ablation import Ablation
+from harness.bases import BASES
+from harness.errors import UsageError, unknown
+from harness.kernels import KERNELS
+from harness.registry import Table
+from harness.ssm import MODELS, TIMESCALES
+from harness.tasks import TASKS
+from harness.throughput import TIMERS
+from harness.training import TRAININGS
+
+Choice = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One part of a trial: the table it is chosen from, and the entry that a value without a name means."""
+
+    kind: str
+    table: Table
+    default: str | None = None
+
+
+AXES: dict[str, dict[str, Axis]] = {
+    "train": {
+        "task": Axis("task", TASKS),
+        "basis": Axis("basis", BASES),
+        "dt": Axis("timescale", TIMESCALES, "log_uniform"),
+        "model": Axis("model", MODELS, "s4"),
+        "backend": Axis("backend", KERNELS, "auto"),
+        "training": Axis("training", TRAININGS, "adamw"),
+    },
+    "throughput": {
+        "timer": Axis("timer", TIMERS, "kernel"),
+        "basis": Axis("basis", BASES),
+        "dt": Axis("timescale", TIMESCALES, "log_uniform"),
+    },
+}
+
+SMOKE = {
+    "steps": 2,
+    "evaluations": 1,
+    "warmup_steps": 0,
+    "batch_size": 4,
+    "eval_batch_size": 4,
+    "repeats": 2,
+    "train": 16,
+    "val": 8,
+    "test": 8,
+    "examples": 8,
+    "evaluation_examples": 8,
+}
+"""`--smoke` caps these parameters wherever a component has them: a tiny run of every cell."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that decides a trial's result: the choices with all defaults and versions, and the seed."""
+
+    kind: str
+    seed: int
+    choices: Mapping[str, Choice]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "seed": self.seed, **self.choices}
+
+    @functools.cached_property
+    def trial_id(self) -> str:
+        """12 hex digits of the SHA-256 of the sorted JSON."""
+        canonical = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial and the names of the arm it belongs to, one label for each compared axis."""
+
+    spec: TrialSpec
+    arm: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An expanded question file."""
+
+    ablation: Ablation
+    levels: Mapping[str, tuple[str, ...]]
+    """The labels of every compared axis, in file order."""
+    trials: tuple[Planned, ...]
+
+    def jobs(self) -> Iterator[dict[str, Any]]:
+        """The trials as the JSON-able jobs that `harness.trial.run` takes."""
+        shared = {
+            "name": self.ablation.name,
+            "question": self.ablation.question,
+            "expect": self.ablation.expect,
+            "text": self.ablation.text,
+            "kind": self.ablation.kind,
+            "primary": self.ablation.compare.get("primary"),
+            "compare": list(self.levels),
+            "levels": {axis: list(labels) for axis, labels in self.levels.items()},
+            "repeats": self.ablation.repeats,
+            "tolerance": self.ablation.tolerance,
+            "labels": self.ablation.labels,
+        }
+        for trial in self.trials:
+            yield {
+                "spec": trial.spec.as_json(),
+                "trial_id": trial.spec.trial_id,
+                "ablation": {**shared, "arm": dict(trial.arm)},
+            }
+
+
+def plan(ablation: Ablation, smoke: bool = False) -> Plan:
+    """Every trial of the file: seed by seed, and within a seed arm by arm in file order.
+
+    Raises UsageError, with file, line and the fix, for anything that could not run.
+    """
+    axes = AXES[ablation.kind]
+    fixed = dict(ablation.fixed)
+    for name in fixed:
+        if name not in axes:
+            raise _located(ablation, unknown(f"key in [fixed] of kind '{ablation.kind}'", name, axes), "fixed", name)
+    compared = dict(_compared(ablation, axes))
+    levels = {path: tuple(_label(path, level) for level in values) for path, values in compared.items()}
+    for path, labels in levels.items():
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise ablation.wrong(f"compare.{path} has '{twice}' twice; each level once.", "compare", path)
+    for name, axis in axes.items():
+        if axis.default is None and name not in fixed and name not in compared:
+            raise ablation.wrong(
+                f"no {axis.kind} is chosen. Set {name} under [fixed] or compare it under [compare], "
+                f'for example {name} = "{next(iter(axis.table))}".'
+            )
+
+    resolve = _Resolver(ablation, axes, smoke)
+    arms: list[tuple[dict[str, Choice], dict[str, str]]] = []
+    for picked in itertools.product(*(range(len(values)) for values in compared.values())):
+        raw = {name: fixed.get(name) for name in axes}
+        origin: dict[str, tuple[str, str | None]] = dict.fromkeys(axes, ("fixed", None))
+        for (path, values), index in zip(compared.items(), picked, strict=True):
+            head, _, parameter = path.partition(".")
+            raw[head] = _merged(raw[head], parameter, values[index])
+            origin[head] = ("compare", path)
+        choices = {name: resolve(name, raw[name], *origin[name]) for name in axes}
+        resolve.check(choices)
+        labels_of = {path: levels[path][index] for path, index in zip(compared, picked, strict=True)}
+        arms.append((choices, labels_of))
+
+    if (primary := ablation.compare.get("primary")) is not None:
+        try:
+            contrast.parse(primary, levels)
+        except (UsageError, TypeError) as problem:
+            raise _located(ablation, problem, "compare", "primary") from None
+    seeds = range(1 if smoke else ablation.repeats)
+    trials = tuple(Planned(TrialSpec(ablation.kind, seed, choices), arm) for seed in seeds for choices, arm in arms)
+    seen: dict[str, Mapping[str, str]] = {}
+    for trial in trials[: len(arms)]:
+        other = seen.setdefault(trial.spec.trial_id, trial.arm)
+        if other is not trial.arm:
+            raise ablation.wrong(
+                f"the arms {_arm(other)} and {_arm(trial.arm)} are the same trial; remove one of them.", "compare"
+            )
+    return Plan(ablation, levels, trials)
+
+
+def only(planned: Plan, filters: Sequence[str]) -> Plan:
+    """The trials whose arm, choice name or seed matches every `axis=label` filter."""
+    kept = list(planned.trials)
+    for one in filters:
+        axis, equals, label = one.partition("=")
+        if not equals:
+            raise UsageError(f"--only {one}: write it as axis=label, for example --only basis=legs.")
+        known: set[str] = set()
+        matching = []
+        for trial in kept:
+            names = _names(trial, axis)
+            if not names:
+                axes = [*planned.levels, *AXES[planned.ablation.kind], "seed"]
+                raise unknown("axis in --only", axis, dict.fromkeys(axes))
+            known.update(names)
+            if label in names:
+                matching.append(trial)
+        if not matching:
+            raise unknown(f"{axis} in --only", label, sorted(known))
+        kept = matching
+    return Plan(planned.ablation, planned.levels, tuple(kept))
+
+
+def _names(trial: Planned, axis: str) -> set[str]:
+    names = {trial.arm[axis]} if axis in trial.arm else set()
+    if axis == "seed":
+        names.add(str(trial.spec.seed))
+    if axis in trial.spec.choices:
+        names.add(trial.spec.choices[axis]["name"])
+    return names
+
+
+class _Resolver:
+    """Turns a value of the file into a complete choice; each distinct value once."""
+
+    def __init__(self, ablation: Ablation, axes: Mapping[str, Axis], smoke: bool) -> None:
+        self.ablation, self.axes, self.smoke = ablation, axes, smoke
+        self.choices: dict[str, Choice] = {}
+        self.built: dict[int, Any] = {}
+        self.checked: set[tuple[int, ...]] = set()
+
+    def __call__(self, name: str, raw: Any, section: str, path: str | None) -> Choice:
+        axis = self.axes[name]
+        try:
+            key = name + json.dumps(raw, sort_keys=True)
+        except TypeError:
+            raise self.ablation.wrong(f"{name} holds a date or time; TOML numbers and strings only.", section) from None
+        if key not in self.choices:
+            try:
+                self.choices[key] = self._resolved(name, axis, raw)
+            except UsageError as problem:
+                named = raw.get("name") if isinstance(raw, dict) else raw
+                value = named if isinstance(named, str) and f"'{named}'" in str(problem) else None
+                raise _located(self.ablation, problem, section, path or name, value) from None
+            self.built[id(self.choices[key])] = registry.build(axis.kind, axis.table, self.choices[key])
+        return self.choices[key]
+
+    def _resolved(self, name: str, axis: Axis, raw: Any) -> Choice:
+        given = {} if raw is None else {"name": raw} if isinstance(raw, str) else raw
+        if not isinstance(given, dict):
+            raise UsageError(f'{name} is {raw!r}; write a name, such as "{next(iter(axis.table))}", or a table.')
+        given = {key: value for key, value in given.items() if key != "label"}
+        entry = given.pop("name", axis.default)
+        if not isinstance(entry, str):
+            raise UsageError(f'{name} has no name; write {name} = {{name = "{next(iter(axis.table))}", ...}}.')
+        component = registry.lookup(axis.kind, axis.table, entry)
+        registry.check_keys(axis.kind, component, entry, given)
+        if self.smoke:
+            given |= {
+                key: min(given.get(key) or cap, cap) for key, cap in SMOKE.items() if key in registry.fields(component)
+            }
+        try:
+            instance = TypeAdapter(component).validate_json(json.dumps(given), strict=True)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            place = ".".join([name, *(str(part) for part in first["loc"])])
+            if first["type"] == "missing":
+                raise UsageError(f"{place} is missing; the {axis.kind} '{entry}' needs it.") from None
+            message = first["msg"][:1].lower() + first["msg"][1:]
+            raise UsageError(f"{place} is {json.dumps(first['input'])}: {message}.") from None
+        complete: Choice = json.loads(json.dumps(registry.choice(entry, instance)))
+        return complete
+
+    def check(self, choices: Mapping[str, Choice]) -> None:
+        """Raise when components that are each right do not go together."""
+        key = tuple(id(choices[name]) for name in choices)
+        if key in self.checked:
+            return
+        self.checked.add(key)
+        basis = self.built[id(choices["basis"])]
+        whole = self.built[id(choices["model" if "model" in choices else "timer"])]
+        try:
+            whole.check(basis, choices["basis"]["name"], self.built[id(choices["dt"])])
+        except UsageError as problem:
+            section = "compare" if "basis" in self.ablation.compare else "fixed"
+            raise _located(self.ablation, problem, section, "basis", choices["basis"]["name"]) from None
+
+
+def _compared(ablation: Ablation, axes: Mapping[str, Axis]) -> Iterator[tuple[str, list[Any]]]:
+    """(axis path, values) for every axis under [compare]; `model.d_state` may be dotted or nested."""
+
+    def walk(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+        for key, value in table.items():
+            path = f"{prefix}{key}"
+            if path == "primary":
+                continue
+            if path.partition(".")[0] not in axes:
+                raise _located(ablation, unknown("axis", path.partition(".")[0], axes), "compare", path)
+            if isinstance(value, dict):
+                yield from walk(f"{path}.", value)
+            elif not isinstance(value, list):
+                raise ablation.wrong(f"compare.{path} is {value!r}; give a list of levels.", "compare", path)
+            elif not value:
+                raise ablation.wrong(f"compare.{path} is empty; give at least one level.", "compare", path)
+            else:
+                yield path, value
+
+    for path, values in walk("", ablation.compare):
+        if "." not in path and path in ablation.fixed:
+            raise ablation.wrong(f"{path} stands under [fixed] and under [compare]; keep one.", "compare", path)
+        yield path, values
+
+
+def _merged(base: Any, parameter: str, value: Any) -> Any:
+    """`base` with `parameter` set, or `value` itself where the whole axis is compared."""
+    if not parameter:
+        return value
+    table = {"name": base} if isinstance(base, str) else dict(base or {})
+    return {**table, parameter: value}
+
+
+def _label(path: str, level: Any) -> str:
+    """A short name of one level: "legs", "0.001..0.1", "d_state=64, n_layers=2"."""
+    if not isinstance(level, dict):
+        return str(level)
+    if "label" in level:
+        return str(level["label"])
+    if set(level) == {"min", "max"}:
+        return f"{level['min']}" if level["min"] == level["max"] else f"{level['min']}..{level['max']}"
+    rest = ", ".join(f"{key}={value}" for key, value in level.items() if key != "name")
+    name = str(level.get("name", ""))
+    return f"{name}({rest})" if name and rest else name or rest
+
+
+def _arm(labels: Mapping[str, str]) -> str:
+    return " · ".join(f"{axis} {label}" for axis, label in labels.items())
+
+
+def _located(ablation: Ablation, problem: Exception, section: str, key: str, value: object = None) -> UsageError:
+    return ablation.wrong(str(problem), section, key, value)

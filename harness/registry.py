@@ -1,0 +1,114 @@
+"""Names and the classes behind them.
+
+A room's table maps a name to a class or to "module:Class", imported on first use, so that listing names
+costs nothing. A registered class is a frozen dataclass: its fields are its parameters, its `version`
+(a class attribute) is raised when its results change, and the first line of its docstring says what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError, did_you_mean, unknown
+
+Table = dict[str, Any]
+ENTRY_POINT_GROUP = "harness.plugins"
+
+
+def lookup(kind: str, table: Mapping[str, Any], name: str) -> type[Any]:
+    """The class registered as `name`. Raises UsageError naming the nearest entry."""
+    if name not in table:
+        raise unknown(kind, name, table)
+    entry = table[name]
+    if isinstance(entry, str):
+        module, _, attribute = entry.partition(":")
+        entry = getattr(importlib.import_module(module), attribute)
+    if not dataclasses.is_dataclass(entry) or not isinstance(entry, type):
+        raise UsageError(f"The {kind} '{name}' is registered as {entry!r}, which is not a dataclass. Decorate it.")
+    return entry
+
+
+def fields(component: type[Any]) -> tuple[str, ...]:
+    """The parameter names of a registered class."""
+    return tuple(field.name for field in dataclasses.fields(component) if field.init)
+
+
+def check_keys(kind: str, component: type[Any], name: str, given: Mapping[str, Any]) -> None:
+    """Raise UsageError when `given` holds a key that is no parameter of `component`."""
+    known = fields(component)
+    for key in given:
+        if key not in known:
+            raise UsageError(
+                f"The {kind} '{name}' has no parameter '{key}'. {did_you_mean(key, known)}"
+                f"It has: {', '.join(known) or 'none'}."
+            )
+
+
+def build(kind: str, table: Mapping[str, Any], choice: Mapping[str, Any]) -> Any:
+    """An instance from a resolved choice `{"name": ..., "version": ..., parameter: value, ...}`."""
+    name = choice["name"]
+    component = lookup(kind, table, name)
+    version = choice.get("version", component.version)
+    if version != component.version:
+        raise UsageError(
+            f"This trial was planned with version {version} of the {kind} '{name}', but version "
+            f"{component.version} is installed. Plan again, or install the older release."
+        )
+    arguments = {key: _frozen(value) for key, value in choice.items() if key not in ("name", "version")}
+    check_keys(kind, component, name, arguments)
+    return component(**arguments)
+
+
+def choice(name: str, component: Any) -> dict[str, Any]:
+    """The JSON-able, complete form of an instance: name, version and every parameter."""
+    return {"name": name, "version": component.version, **dataclasses.asdict(component)}
+
+
+def summary(component: type[Any]) -> str:
+    """The first line of a class's docstring."""
+    return (component.__doc__ or "").strip().partition("\n")[0]
+
+
+def load_plugin(path_or_module: str) -> str:
+    """Import a user's module, which adds its parts to the tables; returns the module's name.
+
+    Raises UsageError when the path or the module does not exist.
+    """
+    path = Path(path_or_module)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise UsageError(f"The plugin file '{path_or_module}' does not exist. Give the path of a Python file.")
+        name = f"harness_plugin_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return name
+    try:
+        importlib.import_module(path_or_module)
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            f"The plugin module '{path_or_module}' cannot be imported: {missing}. "
+            f"Give a module on the Python path, or the path of a file ending in .py."
+        ) from missing
+    return path_or_module
+
+
+def load_entry_points() -> list[str]:
+    """Import every installed plugin that declares an entry point in the group `harness.plugins`."""
+    found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    for entry in found:
+        entry.load()
+    return [entry.name for entry in found]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

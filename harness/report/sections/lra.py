@@ -1,0 +1,164 @@
+"""Long Range Arena accuracies: ours, then the published rows, apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.report import words
+from harness.report.evidence import Arm, Evidence, Study, Trial
+from harness.report.section import Part, Section, SectionBuilder, Table, number, text
+from harness.report.statistics import Estimate, binomial_standard_error, mean_interval
+
+TASKS = ("ListOps", "Text", "Retrieval", "Image", "Pathfinder", "Path-X")
+WITHOUT_PATH_X = TASKS[:-1]
+NOT_COMPARABLE = (
+    "Published rows are trained at full size on the full tasks. Rows of this harness that are labelled small, "
+    "shortened, subset, lossy or generated are not comparable with them."
+)
+
+
+@dataclass(frozen=True)
+class LongRangeArena(SectionBuilder):
+    """Accuracy by basis and task on the Long Range Arena."""
+
+    def applies(self, evidence: Evidence) -> bool:
+        return bool(own(evidence))
+
+    def build(self, evidence: Evidence) -> Section:
+        groups = grouped(own(evidence))
+        parts = [_ours(group, index if len(groups) > 1 else 0) for index, group in enumerate(groups, 1)]
+        if len(evidence.published):
+            parts.append(_published(evidence.published))
+        return Section("Long Range Arena accuracy", parts=tuple(parts))
+
+
+def own(evidence: Evidence) -> list[Study]:
+    """Studies of accuracy on the arena; equivalence studies are short by design and stay out."""
+    return [
+        study
+        for study in evidence.studies
+        if not study.equivalence and any(task["suite"] == "lra" for task in study.tasks.values())
+    ]
+
+
+def grouped(studies: list[Study]) -> list[list[Study]]:
+    """Studies that share their axes and no task go into one table, so that six files make one row of six tasks."""
+    groups: list[list[Study]] = []
+    for study in studies:
+        for group in groups:
+            together = [title for other in group for title in other.tasks]
+            if _rows(group[0]) == _rows(study) and not set(together) & set(study.tasks):
+                group.append(study)
+                break
+        else:
+            groups.append([study])
+    return groups
+
+
+def _rows(study: Study) -> tuple[str, ...]:
+    return tuple(axis for axis in study.axes if axis not in study.task_axis)
+
+
+def column(title: str) -> str:
+    """`LRA Image` or `image` -> `Image`; a title that the arena does not have stays itself."""
+    plain = re.sub(r"[^a-z]", "", title.lower().removeprefix("lra"))
+    return next((task for task in TASKS if re.sub(r"[^a-z]", "", task.lower()) == plain), title)
+
+
+def _ours(group: list[Study], number_: int) -> Part:
+    axes = _rows(group[0]) or ("arm",)
+    trials: dict[Arm, dict[str, list[Trial]]] = {}
+    for study in group:
+        for arm, members in study.arms(study.task_axis).items():
+            for trial in (one for one in members if one.header["task"]["suite"] == "lra"):
+                place = trials.setdefault(arm, {})
+                place.setdefault(column(trial.header["task"]["title"]), []).append(trial)
+    present = {title for places in trials.values() for title in places}
+    titles = [title for title in TASKS if title in present] + sorted(present - set(TASKS))
+    rows = []
+    for arm, places in trials.items():
+        row: dict[str, Any] = dict(zip(axes, arm or ("all",), strict=True))
+        row |= {title: words.cell(places.get(title, []), 100.0) for title in titles}
+        if set(TASKS) <= set(titles):
+            row["Average of 6"] = average(places, TASKS)
+            row["Average of 5"] = average(places, WITHOUT_PATH_X)
+        rows.append(row)
+    cells = [row[title] for row in rows for title in titles]
+    for name in reference_names(trials):
+        line: dict[str, Any] = dict.fromkeys(axes, "")
+        line[axes[0]] = f"reference: {name}"
+        line |= {title: reference(trials, title, name) for title in titles}
+        rows.append(line)
+    data = pd.DataFrame(rows, columns=[*axes, *titles, *[key for key in rows[0] if key.startswith("Average")]])
+    name = f"lra-{number_}" if number_ else "lra"
+    names = words.listed(study.name for study in group)
+    caption = f"Test accuracy in percent (higher is better), {names}. {words.seeds_sentence(cells)}"
+    formats = {key: (text if key in axes else number(1)) for key in data.columns}
+    notes = [f"{study.name}: {label}." for study in group for label in study.labels]
+    notes += _sampling(trials) + [line for study in group for line in words.fewer(study, study.arms())]
+    return Part(f"This harness: {names}", tables=(Table(name, caption, data, formats, tuple(notes)),))
+
+
+def average(places: dict[str, list[Trial]], tasks: tuple[str, ...]) -> Estimate:
+    """The mean over tasks, taken within a seed, with its interval over the seeds that have every task."""
+    by_task = [
+        {trial.seed: 100 * trial.score for trial in places.get(task, []) if trial.status == "done"} for task in tasks
+    ]
+    seeds = sorted(set.intersection(*(set(scores) for scores in by_task)))
+    return mean_interval([sum(scores[seed] for scores in by_task) / len(tasks) for seed in seeds])
+
+
+def reference_names(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:
+    found = (trial.names("reference") for places in trials.values() for members in places.values() for trial in members)
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
+def reference(trials: dict[Arm, dict[str, list[Trial]]], title: str, name: str) -> float:
+    """The mean over the trials of a task: a reference differs between seeds only where their data do."""
+    values = [
+        value
+        for places in trials.values()
+        for trial in places.get(title, [])
+        if (value := trial.last("reference", name)) == value
+    ]
+    return 100 * sum(values) / len(values) if values else float("nan")
+
+
+def _sampling(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:
+    """The error that the size of the test set alone gives, where the spec states that size."""
+    said: dict[str, tuple[float, int]] = {}
+    for places in trials.values():
+        for title, members in places.items():
+            for trial in members:
+                size = trial.spec["task"].get("test")
+                if isinstance(size, int) and size > 0 and trial.score == trial.score:
+                    error = 100 * binomial_standard_error(trial.score, size)
+                    said[title] = max((error, size), said.get(title, (0.0, size)))
+    return [
+        f"{title}: {size:,} test examples give each accuracy a binomial standard error of up to {error:.1f} points, "
+        f"which the arms of one seed share in part because they see the same examples."
+        for title, (error, size) in said.items()
+    ]
+
+
+def _published(rows: pd.DataFrame) -> Part:
+    names = {"key": "Citation", "model": "Model", "average": "Average of 6"}
+    names |= {"source": "Read at", "tag": "Tag", "caveat": "Caveat"}
+    kin = rows["model"].str.startswith("S4")
+    caption = (
+        "Published test accuracies in percent, as read at the source named, and the mean of the six with ✗ (not above "
+        "chance) as 50. Tag V: read at the primary source; V2: read in a later paper's table that copies it."
+    )
+    tables = [
+        Table(name, f"{what} {caption}", part.rename(columns=names), dict.fromkeys(names.values(), text))
+        for name, what, part in (
+            ("lra-published-s4", "S4 and S4D.", rows[kin]),
+            ("lra-published-others", "Other models.", rows[~kin]),
+        )
+        if len(part)
+    ]
+    return Part("Published rows, for orientation", sentences=(NOT_COMPARABLE,), tables=tuple(tables))

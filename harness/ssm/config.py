@@ -1,0 +1,149 @@
+"""The parameters of the deep state space model. Torch-free; `harness.ssm.model` builds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from harness.bases.basis import Basis, MixtureBasis, check_option
+from harness.errors import UsageError
+from harness.kernels.backend import Request
+from harness.ssm.timescale import LogUniform
+
+
+def parts(basis: Basis) -> tuple[Basis, ...]:
+    """The bases that the copies of a layer are dealt among: a mixture's parts, else the basis itself."""
+    return basis.parts if isinstance(basis, MixtureBasis) else (basis,)
+
+
+@dataclass(frozen=True)
+class S4:
+    """Encoder, a stack of S4/S4D blocks, pooling and a linear head (Gu et al. 2022)."""
+
+    version: ClassVar[int] = 1
+
+    d_model: int = 64
+    """H, features (heads) of every layer."""
+    d_state: int = 64
+    """N, real state size of every head; n = N/2 conjugate pairs."""
+    n_layers: int = 4
+    structure: Literal["dplr", "diagonal", "dense"] = "dplr"
+    discretization: Literal["default", "zoh", "bilinear"] = "default"
+    """`default` is written out as bilinear for dplr and dense, zoh for diagonal, as in the official code."""
+    n_ssm: int | None = None
+    """Independent copies of (A, B, P), each shared by d_model / n_ssm heads; None is written out as d_model."""
+    rank: int | None = None
+    """Rank R of P; None is what the basis requires, more is padded with zeros; unused without P."""
+    b_clip: float | None = None
+    """Clamp of the entries of B in the eigenbasis; the official code clamps at 2.0 since v4, the papers did not."""
+    b_clip_part: Literal["modulus", "imag"] = "modulus"
+    """`modulus` does not depend on the eigenvectors' phase; `imag` is the official code's clamp, for dplr only."""
+    train_A: bool = True
+    """A and, for dplr, P."""
+    train_B: bool = True
+    train_C: bool = True
+    train_dt: bool = True
+    bidirectional: bool = False
+    activation: Literal["gelu", "none"] = "gelu"
+    glu: bool = True
+    """After the convolution: linear H -> 2H and GLU, else linear H -> H."""
+    norm: Literal["batch", "layer", "none"] = "layer"
+    prenorm: bool = True
+    residual: bool = True
+    skip: bool = True
+    """The feed-through D u."""
+    dropout: float = 0.0
+    pool: Literal["mean", "last"] = "mean"
+    """Over the true length of each sequence; unused where a task answers at every position."""
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal:
+                check_option(f"model.{name}", getattr(self, name), get_args(kind))
+        for name in ("d_model", "d_state", "n_layers"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"model.{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.d_state % 2:
+            raise UsageError(
+                f"model.d_state is {self.d_state}; it must be even, because states come in conjugate pairs."
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError(f"model.dropout is {self.dropout}; it must be at least 0 and below 1.")
+        if self.n_ssm is None:
+            object.__setattr__(self, "n_ssm", self.d_model)
+        if self.copies < 1 or self.d_model % self.copies:
+            raise UsageError(f"model.n_ssm is {self.n_ssm}; it must divide model.d_model, which is {self.d_model}.")
+        if self.rank is not None and self.rank < 1:
+            raise UsageError(
+                f"model.rank is {self.rank}; it must be at least 1 (leave it out for what the basis needs)."
+            )
+        if self.b_clip is not None:
+            self._check_clip(self.b_clip)
+        if self.discretization == "default":
+            written_out = "zoh" if self.structure == "diagonal" else "bilinear"
+            object.__setattr__(self, "discretization", written_out)
+
+    @property
+    def copies(self) -> int:
+        assert self.n_ssm is not None
+        return self.n_ssm
+
+    def full_rank(self, basis: Basis) -> int:
+        """R: the larger of `rank` and what the basis requires; 0 where the structure has no P."""
+        required = max(part.required_rank for part in parts(basis))
+        return max(self.rank or 0, required) if self.structure == "dplr" else 0
+
+    def check(self, basis: Basis, name: str, timescale: LogUniform | None = None) -> None:
+        """Raise UsageError when this model cannot be initialised from `basis`, which is registered as `name`.
+
+        With a timescale, also when the two do not go together.
+        """
+        if timescale is not None and timescale.per == "state" and self.structure != "diagonal":
+            raise UsageError(
+                f"dt.per is 'state', but model.structure is '{self.structure}', which mixes the states of a head; "
+                f"set dt.per = 'head' or model.structure = 'diagonal'."
+            )
+        dealt = parts(basis)
+        if self.copies % len(dealt):
+            raise UsageError(
+                f"The basis '{name}' has {len(dealt)} parts, so model.n_ssm ({self.n_ssm}) must be a multiple of that."
+            )
+        for part in dealt:
+            if self.structure not in part.structures:
+                raise UsageError(
+                    f"The basis '{name}' has no {self.structure} form; it has: {', '.join(part.structures)}. "
+                    f"Set model.structure to one of these, or choose another basis."
+                )
+            if self.structure == "dplr" and self.rank is not None and self.rank < part.required_rank:
+                raise UsageError(
+                    f"model.rank is {self.rank}, but the basis '{name}' needs rank {part.required_rank}; "
+                    f"set model.rank = {part.required_rank} or leave it out."
+                )
+
+    def request(self, basis: Basis, length: int, device: str = "cpu") -> Request:
+        """What a layer of this model asks of a kernel backend at sequence length `length`."""
+        assert self.discretization != "default"
+        return Request(
+            structure=self.structure,
+            discretization=self.discretization,
+            heads=self.d_model,
+            state=self.d_state,
+            length=length,
+            rank=self.full_rank(basis),
+            channels=2 if self.bidirectional else 1,
+            device=device,
+        )
+
+    def _check_clip(self, limit: float) -> None:
+        if limit <= 0:
+            raise UsageError(f"model.b_clip is {limit}; it must be above 0 (leave it out for no clamp).")
+        if self.structure == "dense":
+            raise UsageError(
+                f"model.b_clip is {limit}, but the dense structure has no eigenbasis; leave it out, "
+                f"or set model.structure to dplr or diagonal."
+            )
+        if self.structure == "diagonal" and self.b_clip_part == "imag":
+            raise UsageError(
+                "model.b_clip_part is 'imag', which is defined by the eigenvectors of the dplr structure; "
+                "set it to 'modulus' for the diagonal structure."
+            )

@@ -1,0 +1,9 @@
+"""Tasks: name to class. One file each; torch and data are touched only when a task is opened."""
+
+from harness.registry import Table
+
+TASKS: Table = {
+    "listops": "harness.tasks.listops:ListOps",
+    "image": "harness.tasks.image:Image",
+    "delay": "harness.tasks.delay:Delay",
+}

@@ -1,0 +1,163 @@
+"""Image: CIFAR-10 in gray levels, read pixel by pixel, 1024 steps.
+
+Legend: n images; an image is 32 x 32 gray levels 0..255, row after row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from harness.errors import UsageError
+from harness.tasks.classification import Classification, label_references
+from harness.tasks.files import Arrays, DataFile, digest, fingerprint, locate, read_arrays
+from harness.tasks.task import Data, Inputs, Provenance
+
+if TYPE_CHECKING:
+    import torch
+
+CLASSES = 10
+PIXELS = 32 * 32
+CIFAR10 = {"train": 50_000, "test": 10_000}
+MEAN, DEVIATION = 122.6, 61.0
+"""Gray levels; the constants of the official S4 code."""
+TEST_ORDER_SEED = 0
+
+
+@dataclass(frozen=True)
+class Image(Classification):
+    """CIFAR-10 in gray levels as sequences of 1024 pixels; 10 classes (Krizhevsky 2009; Long Range Arena)."""
+
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Image"
+    suite: ClassVar[Literal["lra", "synthetic"]] = "lra"
+
+    train: int | None = None
+    """Training images, drawn by the trial's seed from those that validation leaves; None takes all of them."""
+    val: int = 5_000
+    """Validation images, drawn by the trial's seed from the 50,000 for training."""
+    test: int | None = None
+    """Test images, the same ones for every seed; None takes all of them."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "val", "test"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise UsageError(f"task.{name} is {size}; it must be at least 1.")
+        if self.val + (self.train or 1) > CIFAR10["train"]:
+            raise UsageError(
+                f"task.train + task.val is {self.val + (self.train or 1)}, but CIFAR-10 has 50000 training images."
+            )
+        if (self.test or 0) > CIFAR10["test"]:
+            raise UsageError(f"task.test is {self.test}, but CIFAR-10 has 10000 test images.")
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs("real", 1)
+
+    @property
+    def outputs(self) -> int:
+        return CLASSES
+
+    @property
+    def max_length(self) -> int:
+        return PIXELS
+
+    @classmethod
+    def files(cls) -> tuple[DataFile, ...]:
+        """The one file it reads."""
+        return (FILE,)
+
+    def provenance(self, data_root: Path | None) -> Provenance:
+        path = locate("image", FILE, data_root)
+        labels = ["lossy images (JPEG)"]
+        for split, words in (("train", "training"), ("test", "test")):
+            if (size := getattr(self, split)) is not None:
+                labels.append(f"subset of {size:,} {words} images")
+        return Provenance(
+            fingerprint=fingerprint("image", self.version, dataclasses.asdict(self), digest(path)),
+            kind="real",
+            source=f"CIFAR-10 in gray levels, {FILE.name}",
+            labels=tuple(labels),
+        )
+
+    def open(self, data_root: Path | None, seed: int) -> Data:
+        import torch
+
+        from harness.tasks.sequences import Sequences, Split
+
+        path = locate("image", FILE, data_root)
+        arrays = read_images(path)
+        drawn = np.random.default_rng(seed).permutation(len(arrays["y_train"]))
+        fixed = np.random.default_rng(TEST_ORDER_SEED).permutation(len(arrays["y_test"]))
+        self._check_sizes(path, len(drawn), len(fixed))
+        rows = {
+            "train": ("train", drawn[self.val :][: self.train]),
+            "val": ("train", drawn[: self.val]),
+            "test": ("test", fixed[: self.test]),
+        }
+        splits = {
+            name: Split(
+                torch.from_numpy(arrays[f"x_{source}"][index]),
+                torch.from_numpy(arrays[f"y_{source}"][index].astype(np.int64)),
+            )
+            for name, (source, index) in rows.items()
+        }
+        references = label_references(splits["train"].y.numpy(), splits["test"].y.numpy(), CLASSES)
+        return Sequences(splits, references, decode=normalised)
+
+    def _check_sizes(self, path: Path, train: int, test: int) -> None:
+        for needed, held, words in (
+            (self.val + (self.train or 1), train, "training images, but task.train and task.val take"),
+            (self.test or 1, test, "test images, but task.test takes"),
+        ):
+            if needed > held:
+                raise UsageError(f"{path} holds {held} {words} {needed}. Ask for fewer, or get the whole file.")
+
+
+def normalised(x: torch.Tensor) -> torch.Tensor:
+    """(x/255 - 122.6/255) / (61/255) of uint8 (M, 1024); float32 (M, 1024, 1)."""
+    return ((x.float() - MEAN) / DEVIATION).unsqueeze(-1)
+
+
+def read_images(path: Path) -> Arrays:
+    """x_train (n, 1024), y_train (n,), x_test and y_test. Raises UsageError naming what is wrong with the file."""
+    arrays = read_arrays(path, ("x_train", "y_train", "x_test", "y_test"))
+    for split in CIFAR10:
+        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        if x.ndim != 2 or x.shape[1] != PIXELS or x.dtype != np.uint8:
+            raise UsageError(f"{path}: x_{split} is {x.dtype} {x.shape}; expected uint8 (n, {PIXELS}).")
+        if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
+            raise UsageError(f"{path}: y_{split} is {y.dtype} {y.shape}; expected integers ({len(x)},).")
+        if len(y) and not 0 <= y.min() <= y.max() < CLASSES:
+            raise UsageError(f"{path}: y_{split} has labels {y.min()} to {y.max()}; expected 0 to {CLASSES - 1}.")
+    return arrays
+
+
+def check(path: Path) -> str:
+    """Compare the whole file with CIFAR-10: image counts, and as many images of every class."""
+    arrays = read_images(path)
+    for split, size in CIFAR10.items():
+        counts = np.bincount(arrays[f"y_{split}"], minlength=CLASSES)
+        if counts.sum() != size:
+            raise UsageError(f"{path}: x_{split} holds {counts.sum()} images; CIFAR-10 has {size}.")
+        if (counts != size // CLASSES).any():
+            raise UsageError(
+                f"{path}: y_{split} has {counts.tolist()} images per class; CIFAR-10 has {size // CLASSES}."
+            )
+    return "50,000 training and 10,000 test images, 5,000 and 1,000 of every class"
+
+
+FILE = DataFile(
+    name="cifar10_gray.npz",
+    places=("cifar10_gray.npz", "image/cifar10_gray.npz", "cifar10/cifar10_gray.npz"),
+    origin=(
+        "whoever keeps your copy of the data, or make it from CIFAR-10 "
+        "(arrays x_train, x_test: uint8 (n, 1024) gray levels; y_train, y_test: labels)"
+    ),
+    check=check,
+)

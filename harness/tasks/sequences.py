@@ -1,0 +1,60 @@
+"""Examples held in memory: splits of arrays, an order per epoch, and batches that are slices of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from harness.tasks.task import Batch, Data
+
+
+@dataclass(frozen=True)
+class Split:
+    """x (n, ...) in a compact dtype, y (n, ...), lengths int64 (n,) where sequences are padded."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    lengths: torch.Tensor | None = None
+
+
+class Sequences(Data):
+    """An in-memory data set. `decode` turns rows of x as stored into what the encoder reads."""
+
+    def __init__(
+        self,
+        splits: Mapping[str, Split],
+        references: Mapping[str, float],
+        decode: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._splits = dict(splits)
+        self._references = dict(references)
+        self._decode = decode
+        self._order: tuple[tuple[int, int], torch.Tensor] | None = None
+        self.sizes = {name: len(split.y) for name, split in splits.items()}
+
+    def order(self, order_seed: int, epoch: int) -> torch.Tensor:
+        """The epoch's permutation of the training examples (n,), int64; the last one asked for is kept."""
+        key = (order_seed, epoch)
+        if self._order is None or self._order[0] != key:
+            permutation = np.random.default_rng([order_seed, epoch]).permutation(self.sizes["train"])
+            self._order = (key, torch.from_numpy(permutation))
+        return self._order[1]
+
+    def train_batch(self, step: int, batch_size: int, order_seed: int) -> Batch:
+        epoch, index = divmod(step, self.steps_per_epoch(batch_size))
+        return self._batch("train", self.order(order_seed, epoch)[index * batch_size : (index + 1) * batch_size])
+
+    def evaluation(self, split: str, batch_size: int) -> Iterator[Batch]:
+        for start in range(0, self.sizes[split], batch_size):
+            yield self._batch(split, slice(start, start + batch_size))
+
+    def references(self) -> dict[str, float]:
+        return dict(self._references)
+
+    def _batch(self, name: str, rows: torch.Tensor | slice) -> Batch:
+        split = self._splits[name]
+        lengths = None if split.lengths is None else split.lengths[rows]
+        return Batch(self._decode(split.x[rows]), split.y[rows], lengths)

@@ -1,0 +1,5 @@
+"""Throughput: the parameters of a timing by name."""
+
+from harness.registry import Table
+
+TIMERS: Table = {"kernel": "harness.throughput.config:KernelTimer"}

@@ -1,0 +1,97 @@
+"""The correctness gate: no backend is timed before its kernel and gradients agree with the float64 recurrence."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import torch
+
+from harness.kernels.backend import Backend, Request, StateSpace
+from harness.kernels.reference import Reference, recurrence
+
+ROUNDING_BAND = 64
+"""In units of the dtype's epsilon, beside twice the plain reference's own error."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Largest errors, relative to the largest true value, of the kernel and of any gradient; what is allowed."""
+
+    kernel: float
+    gradient: float
+    tolerance: float
+    first_call_s: float
+
+    @property
+    def share(self) -> float:
+        """The larger error as a share of what is allowed."""
+        return max(self.kernel, self.gradient) / self.tolerance
+
+    @property
+    def passed(self) -> bool:
+        return self.share <= 1.0
+
+
+def heads(ssm: StateSpace, pick: torch.Tensor) -> StateSpace:
+    """The state spaces of the heads `pick` (G,), as leaves."""
+    chosen = {}
+    for field in dataclasses.fields(ssm):
+        value = getattr(ssm, field.name)
+        chosen[field.name] = value.detach()[:, pick] if field.name == "C" else value.detach()[pick]
+    return dataclasses.replace(ssm, **chosen)
+
+
+def spread(ssm: StateSpace, count: int) -> torch.Tensor:
+    """`count` heads from the least to the greatest dt, both extremes among them."""
+    dt = ssm.dt.detach()
+    order = torch.argsort(dt if dt.ndim == 1 else dt.amin(-1))
+    places = torch.linspace(0, len(order) - 1, min(count, len(order))).round().long()
+    return order[places]
+
+
+def leaves(ssm: StateSpace) -> tuple[StateSpace, list[torch.Tensor]]:
+    """A copy whose tensors are leaves that require gradients, and those tensors."""
+    named = {f.name: getattr(ssm, f.name).detach().clone().requires_grad_() for f in dataclasses.fields(ssm)}
+    return dataclasses.replace(ssm, **named), list(named.values())
+
+
+def judge(backend: Backend, ssm: StateSpace, request: Request, source: torch.Generator) -> Verdict:
+    """Compare kernel and gradients with the sequential recurrence in float64, for a random cotangent.
+
+    Allowed is twice the plain reference's own error in the request's dtype, plus a band of rounding.
+    """
+    shape = (request.channels, request.heads, request.length)
+    cotangent = torch.randn(shape, generator=source, dtype=torch.float64)
+    model, parameters = leaves(ssm)
+    kernel = recurrence(model, request.discretization, request.length)
+    truth = (kernel.detach(), torch.autograd.grad(kernel, parameters, cotangent))
+    started = time.perf_counter()
+    errors = _errors(backend, ssm, request, cotangent, truth)
+    seconds = time.perf_counter() - started
+    own = max(_errors(Reference(), ssm, request, cotangent, truth))
+    return Verdict(*errors, 2 * own + ROUNDING_BAND * torch.finfo(getattr(torch, request.dtype)).eps, seconds)
+
+
+def _errors(
+    backend: Backend,
+    ssm: StateSpace,
+    request: Request,
+    cotangent: torch.Tensor,
+    truth: tuple[torch.Tensor, tuple[torch.Tensor, ...]],
+) -> tuple[float, float]:
+    """The errors of the kernel (K, G, L) and of its worst gradient."""
+    model, parameters = leaves(ssm)
+    kernel = backend.kernel(model, request)
+    gradients = torch.autograd.grad(kernel, parameters, cotangent.to(kernel.dtype))
+    worst = max(_relative(got, true) for got, true in zip(gradients, truth[1], strict=True))
+    return _relative(kernel.detach(), truth[0]), worst
+
+
+def _relative(got: torch.Tensor, true: torch.Tensor) -> float:
+    """Largest absolute deviation over the largest true magnitude; infinite when anything is not finite."""
+    if not bool(torch.isfinite(got).all()):
+        return float("inf")
+    scale = float(true.abs().max()) or 1.0
+    return float((got.to(true.dtype) - true).abs().max()) / scale

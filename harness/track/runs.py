@@ -1,0 +1,169 @@
+"""One experiment of an MLflow store: a parent run for each sweep, a run for each trial, found by their tags.
+
+What a run already holds is read from its own tags, so a new process goes on where the last one ended:
+`harness.rows` and `harness.digest` name the rows that were shipped, `harness.record` the whole ended record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import EnvironmentProblem
+from harness.track import describe, shipping
+from harness.track.shipping import Run
+from harness.track.snapshot import Snapshot
+
+PAGE = 1000
+
+
+class Runs:
+    """The runs of the experiment `name`, which is made when it is missing. Every method talks to the store."""
+
+    def __init__(self, client: Any, name: str, artifacts: str | None) -> None:
+        self.client, self.name, self.artifacts = client, name, artifacts
+        self.experiment = self._experiment()
+        self.trials: dict[str, Run] = {}
+        self.parents: dict[str, Run] = {}
+
+    def find(self) -> None:
+        """Read what the store holds, in one search. Of several runs for a trial the fullest is kept."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment.experiment_id], max_results=PAGE, page_token=token, order_by=["attribute.start_time"]
+            )
+            for found in page:
+                self._take(found.info.run_id, found.data.tags)
+            token = page.token
+            if not token:
+                return
+
+    def ping(self) -> bool:
+        """Whether the store answers at all."""
+        try:
+            self.client.get_experiment(self.experiment.experiment_id)
+        except Exception:
+            return False
+        return True
+
+    def deliver(self, taken: Snapshot, live: bool) -> Run:
+        """Ship what the run lacks of the record's committed rows, and everything else once the record has ended.
+
+        A run that holds rows which the record no longer has (a retry went back behind them) is replaced.
+        A record without an end is `running` when `live`, else `interrupted`.
+        """
+        run = self.trials.get(taken.trial_id)
+        if run is not None and run.rows and run.digest != taken.digest(run.rows):
+            self.client.delete_run(run.run_id)
+            run = None
+        if run is None:
+            run = self.trials[taken.trial_id] = self._create(taken)
+        if not run.complete:
+            shipping.params(self.client, run, taken)
+        if taken.end is not None and run.record == taken.sha256:
+            return run
+        shipping.rows(self.client, run, taken)
+        if taken.end is not None:
+            shipping.finish(self.client, run, taken)
+        elif live and run.status != "running":
+            shipping.state(self.client, run, "running", "RUNNING")
+        elif not live and run.status != "interrupted":
+            shipping.state(self.client, run, "interrupted", "KILLED")
+        return run
+
+    def settle(self, text: str, counts: Mapping[str, int], ended: float) -> None:
+        """Close the parent run of the sweep whose text hash is `text`; `counts` are its trials by status."""
+        run = self.parents[text]
+        summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        if run.status == summary:
+            return
+        statuses = {describe.RUN_STATUS[status] for status in counts}
+        worst = next((one for one in ("KILLED", "FAILED") if one in statuses), "FINISHED")
+        shipping.state(self.client, run, summary, worst, ended)
+
+    def reopen(self, text: str) -> None:
+        """Mark a sweep as running again."""
+        run = self.parents[text]
+        if run.status != "running":
+            shipping.state(self.client, run, "running", "RUNNING")
+
+    def remember(self, fingerprint: str) -> None:
+        """Note on the experiment that a folder in this state is delivered whole."""
+        self.client.set_experiment_tag(self.experiment.experiment_id, "harness.delivered", fingerprint)
+
+    @property
+    def remembered(self) -> str:
+        return str(self.experiment.tags.get("harness.delivered", ""))
+
+    def describe_experiment(self, note: str) -> None:
+        """Put the question into the experiment's description."""
+        if self.experiment.tags.get(describe.NOTE) != note:
+            self.client.set_experiment_tag(self.experiment.experiment_id, describe.NOTE, note)
+            self.experiment.tags[describe.NOTE] = note
+
+    def _experiment(self) -> Any:
+        found = self.client.get_experiment_by_name(self.name)
+        if found is None:
+            try:
+                self.client.create_experiment(self.name, artifact_location=self.artifacts)
+            except Exception as problem:
+                # Another process may have made it between the two calls.
+                if "exists" not in str(problem).lower():
+                    raise
+            found = self.client.get_experiment_by_name(self.name)
+        if found.lifecycle_stage != "active":
+            raise EnvironmentProblem(
+                f"The MLflow experiment '{self.name}' was deleted; restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or remove it for good."
+            )
+        return found
+
+    def _take(self, run_id: str, tags: Mapping[str, str]) -> None:
+        rows = int(tags.get("harness.rows", 0))
+        run = Run(
+            run_id,
+            tags.get("status", ""),
+            rows,
+            tags.get("harness.digest", ""),
+            tags.get("harness.record", ""),
+            "harness.rows" in tags,
+        )
+        if tags.get("harness.kind") == "sweep":
+            self.parents.setdefault(tags["harness.text"], run)
+        elif tags.get("harness.kind") == "trial":
+            other = self.trials.get(tags["harness.trial_id"])
+            if other is None:
+                self.trials[tags["harness.trial_id"]] = run
+                return
+            kept, extra = (run, other) if (bool(run.record), rows) > (bool(other.record), other.rows) else (other, run)
+            self.client.delete_run(extra.run_id)
+            self.trials[tags["harness.trial_id"]] = kept
+
+    def _create(self, taken: Snapshot) -> Run:
+        header = taken.header
+        parent = self._parent(taken)
+        tags = {**describe.tags(header), "status": "running", "attempt": "1", "mlflow.parentRunId": parent.run_id}
+        made = self.client.create_run(
+            self.experiment.experiment_id,
+            start_time=describe.milliseconds(header["created"]),
+            tags=tags,
+            run_name=describe.run_name(header),
+        )
+        return Run(made.info.run_id, "running")
+
+    def _parent(self, taken: Snapshot) -> Run:
+        text = describe.text_hash(taken.header)
+        if text not in self.parents:
+            self.describe_experiment(describe.note(taken.header))
+            made = self.client.create_run(
+                self.experiment.experiment_id,
+                start_time=describe.milliseconds(taken.header["created"]),
+                tags=describe.sweep_tags(taken.header, self.name),
+                run_name=self.name,
+            )
+            self.parents[text] = Run(made.info.run_id, "running")
+            shipping.upload(
+                self.client, made.info.run_id, {"ablation.toml": str(taken.header["ablation"].get("text", "")).encode()}
+            )
+        return self.parents[text]

@@ -1,0 +1,192 @@
+"""The training loop: one update after another, looked at where the plan says, resumable between any two of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from harness.errors import Diverged, Interrupted
+from harness.ssm.model import Model
+from harness.tasks.task import Data, Task
+from harness.training import checkpoint
+from harness.training.checkpoint import Content, Progress
+from harness.training.config import AdamW
+from harness.training.evaluate import better, check_finite, evaluate, moved
+from harness.training.groups import gradient_norms, groups, not_finite, scale_gradients
+from harness.training.journal import Journal
+from harness.training.schedule import multiplier, spaced
+
+TRAIN_ROWS = 50
+"""Evenly spaced rows of the training loss, besides those at the evaluations."""
+CHECKPOINT_S = 600.0
+"""A checkpoint is also written when the last one is this old, so that a long trial loses minutes, not hours."""
+
+
+@dataclass
+class Training:
+    """A training run: what it reads, and the `progress` that it changes."""
+
+    config: AdamW
+    task: Task
+    data: Data
+    model: Model
+    device: torch.device
+    order_seed: int
+    journal: Journal
+    stop: Callable[[], bool]
+    folder: Path | None
+    """Where checkpoints go; None for none."""
+    origin: dict[str, str]
+    """What a checkpoint must share with the run that goes on from it, such as the data's fingerprint."""
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        assert self.config.eval_batch_size is not None
+        self.eval_batch_size = self.config.eval_batch_size
+        self.optimiser = torch.optim.AdamW(groups(self.model, self.config), lr=self.config.lr)
+        self.evaluations = frozenset(spaced(self.config.steps, self.config.evaluations))
+        self.loss_rows = self.evaluations | set(spaced(self.config.steps, TRAIN_ROWS))
+        self._saved: tuple[int, int] | None = None
+        self._saved_at = time.monotonic()
+        self._warm = False
+
+    def run(self) -> None:
+        """Train to the last step, evaluate, and load the state that was best on validation (the earliest of equals).
+
+        Raises Diverged at the first loss, gradient or validation score that is not finite, and Interrupted, its
+        checkpoint written, once `stop()` is true; it is asked before every step and every batch of an evaluation.
+        """
+        progress = self.progress
+        try:
+            while True:
+                if progress.step in self.evaluations and progress.evaluated < progress.step:
+                    self._evaluate()
+                    self._save()
+                if progress.step == self.config.steps:
+                    break
+                if self.stop():
+                    raise Interrupted("The trial was asked to stop.")
+                if time.monotonic() - self._saved_at > CHECKPOINT_S:
+                    self._save()
+                self._step()
+        except Interrupted as asked:
+            self._save()
+            kept = f"its checkpoint is at step {progress.step}" if self.folder else "it keeps no checkpoints"
+            raise Interrupted(
+                f"Stopped on request after step {progress.step} of {self.config.steps}; {kept}."
+            ) from asked
+        self.model.load_state_dict(progress.best_state)
+
+    def test(self) -> None:
+        """Emit the metrics on "test" of the loaded state, and the clocks. Called once, after `run`."""
+        progress = self.progress
+        began = time.perf_counter()
+        batches = self.data.evaluation("test", self.eval_batch_size)
+        metrics = evaluate(self.model, self.task, batches, self.device, self.stop)
+        progress.eval_s += time.perf_counter() - began
+        for name, value in metrics.items():
+            self.journal.metric(name, value, step=progress.best_step, split="test")
+        clocks = {"first_step_s": progress.first_step_s, "train_s": progress.train_s, "eval_s": progress.eval_s}
+        for name, seconds in clocks.items():
+            self.journal.metric(name, seconds, step=progress.step, split="run", unit="s")
+        if progress.timed_steps:
+            rate = progress.timed_steps * self.config.batch_size / progress.train_s
+            self.journal.metric("sequences_per_s", rate, step=progress.step, split="run", unit="1/s")
+
+    def restore(self, content: Content) -> None:
+        """Go on exactly where the checkpoint `content` was written."""
+        self.progress = Progress(**content["progress"])
+        self.model.load_state_dict(content["model"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        checkpoint.restore_random_state(content["random"])
+        self._saved = (self.progress.step, self.progress.evaluated)
+
+    def _step(self) -> None:
+        progress, config, optimiser = self.progress, self.config, self.optimiser
+        began = time.perf_counter()
+        self.model.train()
+        batch = moved(self.data.train_batch(progress.step, config.batch_size, self.order_seed), self.device)
+        factor = multiplier(progress.step, config)
+        optimiser.zero_grad(set_to_none=True)
+        loss = self.task.loss(self.model(batch.x, batch.lengths), batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norms = gradient_norms(optimiser.param_groups)
+        # One transfer from the device for everything that is looked at in a step.
+        value, *by_group = torch.cat([loss.detach().double().reshape(1), norms]).tolist()
+        self._check(value, by_group)
+        norm = math.hypot(*by_group)
+        if config.clip_grad_norm is not None and norm > config.clip_grad_norm:
+            scale_gradients(optimiser.param_groups, config.clip_grad_norm / norm)
+        for group in optimiser.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        optimiser.step()
+        progress.step += 1
+        progress.loss_sum += value
+        progress.loss_steps += 1
+        self._clock(time.perf_counter() - began)
+        if progress.step in self.loss_rows:
+            self._loss_rows(norm, by_group, config.lr * factor)
+
+    def _check(self, loss: float, norms: list[float]) -> None:
+        step = self.progress.step + 1
+        if not math.isfinite(loss):
+            names = not_finite(self.optimiser.param_groups)
+            cause = f"parameters not finite in: {', '.join(names)}" if names else "every parameter was still finite"
+            raise Diverged(f"The training loss was {loss} at step {step}; {cause}.")
+        pairs = zip(self.optimiser.param_groups, norms, strict=True)
+        if names := [group["name"] for group, norm in pairs if not math.isfinite(norm)]:
+            raise Diverged(f"The gradient was not finite at step {step} (loss {loss:.4g}), in: {', '.join(names)}.")
+
+    def _clock(self, seconds: float) -> None:
+        # A first step compiles and warms up; its time would distort the rate of the others.
+        if self._warm:
+            self.progress.train_s += seconds
+            self.progress.timed_steps += 1
+        elif self.progress.step == 1:
+            self.progress.first_step_s += seconds
+        self._warm = True
+
+    def _loss_rows(self, norm: float, by_group: list[float], lr: float) -> None:
+        progress = self.progress
+        step = progress.step
+        self.journal.metric("loss", progress.loss_sum / progress.loss_steps, step=step, split="train")
+        self.journal.metric("grad_norm", norm, step=step, split="train")
+        self.journal.metric("lr", lr, step=step, split="train")
+        if step in self.evaluations:
+            for group, part in zip(self.optimiser.param_groups, by_group, strict=True):
+                self.journal.metric(f"grad_norm/{group['name']}", part, step=step, split="train")
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+
+    def _evaluate(self) -> None:
+        progress, task = self.progress, self.task
+        began = time.perf_counter()
+        metrics = evaluate(self.model, task, self.data.evaluation("val", self.eval_batch_size), self.device, self.stop)
+        progress.eval_s += time.perf_counter() - began
+        check_finite(metrics, task, "validation", progress.step)
+        for name, value in metrics.items():
+            self.journal.metric(name, value, step=progress.step, split="val")
+        if better(metrics[task.primary], progress.best_score, task.higher_is_better):
+            progress.best_score, progress.best_step = metrics[task.primary], progress.step
+            state = self.model.state_dict()
+            progress.best_state = {name: value.detach().cpu().clone() for name, value in state.items()}
+        progress.evaluated = progress.step
+
+    def _save(self) -> None:
+        now = (self.progress.step, self.progress.evaluated)
+        if self.folder is None or now == self._saved:
+            return
+        content = {
+            "origin": self.origin,
+            "progress": vars(self.progress),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": checkpoint.random_state(),
+        }
+        checkpoint.save(self.folder, self.journal.rows + 1, content)
+        self.journal.row({"row": "checkpoint", "step": self.progress.step})
+        self._saved, self._saved_at = now, time.monotonic()

@@ -1,0 +1,105 @@
+"""The stated error budgets of the fast backends, at the lengths and modes where naive arithmetic loses digits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from kernel_cases import head_errors, leaves, results
+
+from harness.bases import BASES
+from harness.kernels.backend import DPLR, Dense, Diagonal, Request
+from harness.kernels.krylov import Krylov
+from harness.kernels.reference import Reference, recurrence
+from harness.kernels.two_level import TwoLevel
+from harness.kernels.vandermonde import powers
+from harness.registry import lookup
+
+CONTRACTIONS = ("legs", "legt", "fout")
+TIMESCALES = torch.tensor([1e-3, 1e-2, 1e-1], dtype=torch.float64)
+
+
+def modes(damping: float, n: int) -> Diagonal:
+    """Frequencies pi k as in S4D-Lin, all with the same damping."""
+    draw = torch.Generator().manual_seed(0)
+    A = torch.complex(
+        torch.full((3, n), -damping, dtype=torch.float64), torch.pi * torch.arange(n).double().expand(3, n)
+    )
+    C = torch.randn(1, 3, n, dtype=torch.complex128, generator=draw)
+    return leaves(Diagonal(A, torch.ones_like(A), C, TIMESCALES))
+
+
+def dense(basis: str, n: int) -> Dense:
+    A, B = (torch.from_numpy(part) for part in lookup("basis", BASES, basis)().matrices(n))
+    C = torch.randn(1, 3, n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return leaves(Dense(A.expand(3, n, n), B.expand(3, n), C, TIMESCALES))
+
+
+@pytest.mark.parametrize("damping", [0.0, 1e-4, 0.5])
+def test_two_level_keeps_5e_7_at_length_16384_gradients_too(damping: float) -> None:
+    request = Request("diagonal", "zoh", 3, 32, 16384)
+    ssm = modes(damping, 16)
+    truth = results(ssm, Reference().kernel(ssm, dataclasses.replace(request, dtype="float64")))
+    errors = head_errors(results(ssm, TwoLevel().kernel(ssm, request)), truth, ssm)
+    assert max(errors.values()) <= 5e-7, errors
+
+
+def test_the_float64_sum_is_the_recurrence_at_length_16384() -> None:
+    ssm = modes(0.0, 8)
+    closed = Reference().kernel(ssm, Request("diagonal", "zoh", 3, 16, 16384, dtype="float64"))
+    stepped = recurrence(ssm, "zoh", 16384)
+    # |Abar| = 1: L steps of one complex product round at most 3 L times, and the phase l Im x once.
+    assert (closed - stepped).abs().max() <= 3 * 16384 * 2.0**-53 * stepped.abs().max()
+
+
+def test_naive_float32_loses_the_phase_that_two_level_keeps() -> None:
+    request = Request("diagonal", "zoh", 3, 32, 16384)
+    ssm = modes(0.0, 16)
+    truth = Reference().kernel(ssm, dataclasses.replace(request, dtype="float64"))
+    naive, ours = ((backend.kernel(ssm, request) - truth).norm() for backend in (Reference(), TwoLevel()))
+    assert naive > 100 * ours
+
+
+@pytest.mark.parametrize("basis", CONTRACTIONS)
+def test_krylov_keeps_1e_6_at_length_4096_gradients_too(basis: str) -> None:
+    request = Request("dense", "bilinear", 3, 32, 4096)
+    ssm = dense(basis, 32)
+    truth = results(ssm, recurrence(ssm, "bilinear", 4096))
+    errors = head_errors(results(ssm, Krylov().kernel(ssm, request)), truth, ssm)
+    assert max(errors.values()) <= 1e-6, errors
+
+
+@pytest.mark.parametrize("basis", CONTRACTIONS)
+def test_krylov_with_float32_squarings_keeps_2e_5(basis: str) -> None:
+    request = Request("dense", "bilinear", 3, 32, 4096)
+    ssm = dense(basis, 32)
+    truth = results(ssm, recurrence(ssm, "bilinear", 4096))
+    quick = head_errors(results(ssm, Krylov(squarings="float32").kernel(ssm, request)), truth, ssm)
+    exact = head_errors(results(ssm, Krylov().kernel(ssm, request)), truth, ssm)
+    assert exact["kernel"] < quick["kernel"]
+    assert max(quick.values()) <= 2e-5, quick
+
+
+@pytest.mark.parametrize("basis", CONTRACTIONS)
+def test_the_dplr_form_of_a_basis_has_the_kernel_of_its_dense_form(basis: str) -> None:
+    from harness.bases.normal import normal_form
+
+    n = 16
+    Lambda, P, B, V = (torch.from_numpy(part) for part in normal_form(lookup("basis", BASES, basis)(), n)[:4])
+    ssm = dense(basis, n)
+    C = ssm.C.to(torch.complex128) @ V
+    paired = DPLR(*(part.expand(3, *part.shape) for part in (Lambda, B, P)), C, TIMESCALES)
+    request = Request("dplr", "bilinear", 3, n, 500, rank=P.shape[0], dtype="float64")
+    expected = recurrence(ssm, "bilinear", 500)
+    error = (Krylov().kernel(paired, request) - expected).abs().max() / expected.abs().max()
+    # Both are float64; the change of basis is unitary and A has entries up to n^2, each rounded once per step.
+    assert error <= 500 * n * 2.0**-52
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_table_entry_is_subnormal(dtype: torch.dtype) -> None:
+    x = torch.complex(-torch.logspace(-6, 3, 40, dtype=torch.float64), torch.ones(40, dtype=torch.float64))[None]
+    for stride in (1, 128):
+        size = torch.view_as_real(powers(x, stride, 128, dtype)).abs().flatten(-2).reshape(-1, 2).norm(dim=1)
+        assert ((size == 0) | (size >= torch.finfo(dtype).tiny ** 0.5 * 0.99)).all()
