@@ -30,7 +30,7 @@ MAY = {
     "training": ({"ssm", "kernels", "tasks", "errors", "randomness", "registry"}, {"torch", "numpy"}),
     "throughput": ({"ssm", "kernels", "bases", "tasks", "errors", "registry"}, {"torch", "numpy"}),
     "trial": (BASE | TABLES, {"torch", "numpy"}),
-    "track": (BASE, {"mlflow", "matplotlib"}),
+    "track": (BASE, {"mlflow"}),
     "launch": (BASE | {"plan", "trial", "track"}, {"ray", "optuna", "psutil", "rich"}),
     "report": (BASE | {"bases"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
     "cli": (EVERY, {"typer", "rich"}),

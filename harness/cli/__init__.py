@@ -38,6 +38,9 @@ def main() -> None:
     except HarnessError as problem:
         print(f"harness: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        print("harness: interrupted; the same command goes on.", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -31,10 +31,11 @@ TrackingUri = Annotated[
 ]
 
 
-def load_plugins(plugins: Iterable[str]) -> list[str]:
+def load_plugins(plugins: Iterable[str]) -> None:
     """Import installed plugins and the named ones, whose parts then stand in the tables."""
     registry.load_entry_points()
-    return [registry.load_plugin(plugin) for plugin in plugins]
+    for plugin in plugins:
+        registry.load_plugin(plugin)
 
 
 def plans(files: Iterable[Path], settings: list[str], filters: list[str], smoke: bool) -> list[Plan]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,12 +25,15 @@ from harness.cli.options import (
     plans,
     seconds,
 )
-from harness.errors import UsageError
-from harness.records import STATUSES
+from harness.errors import UsageError, unknown
+from harness.records import FINISHED, STATUSES, Writer, scan
 
 if TYPE_CHECKING:
-    from harness.launch.options import Sweep
+    from harness.launch.options import Options, Sweep
     from harness.plan import Plan
+
+
+FAILURES = ("error", "timeout", "out_of_memory", "interrupted")
 
 
 class Executor(StrEnum):
@@ -47,6 +52,7 @@ Deadline = Annotated[
 ]
 Slots = Annotated[int | None, typer.Option("--slots", min=1, help="Trials at once; default: what the machine holds.")]
 Address = Annotated[str | None, typer.Option("--address", help="A running Ray cluster: auto or HOST:PORT.")]
+Force = Annotated[bool, typer.Option("--force", help="Run finished trials again.")]
 Log = Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror the records to MLflow.")]
 
 
@@ -60,7 +66,7 @@ def run(
     slots: Slots = None,
     shard: Shard = None,
     deadline: Deadline = None,
-    force: Annotated[bool, typer.Option("--force", help="Run finished trials again.")] = False,
+    force: Force = False,
     mlflow: Log = True,
     tracking_uri: TrackingUri = None,
     plugins: Plugins = [],  # noqa: B006
@@ -68,11 +74,19 @@ def run(
     results: Results = Path("results"),
 ) -> None:
     """Run every trial that is not finished. The same command again goes on where it stopped."""
-    loaded = load_plugins(plugins) and list(plugins)
-    expanded = plans(files, settings, filters, smoke)
-    _go(
-        expanded, executor, address, slots, shard, deadline, force, [], mlflow, tracking_uri, loaded, data_root, results
+    load_plugins(plugins)
+    from harness.launch.options import Options
+
+    options = Options(
+        executor=executor.value,
+        address=address,
+        slots=slots,
+        deadline_s=seconds(deadline) if deadline else None,
+        shard=_shard(shard),
+        force=force,
     )
+    expanded = plans(files, settings, filters, smoke)
+    _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
 def retry(
@@ -88,24 +102,26 @@ def retry(
     data_root: DataRoot = None,
     results: Results = Path("results"),
 ) -> None:
-    """Try failed trials again, also those whose attempts are used up."""
-    unknown = next((name for name in status if name not in STATUSES), None)
-    if unknown is not None:
-        raise UsageError(f"--status {unknown}: there is no such status. Choose one of: {', '.join(STATUSES)}.")
-    loaded = load_plugins(plugins) and list(plugins)
-    again = status or ["error", "timeout", "out_of_memory", "interrupted"]
-    expanded = plans(files, settings, filters, smoke=False)
-    _go(expanded, executor, None, slots, None, None, False, again, mlflow, tracking_uri, loaded, data_root, results)
+    """Try failed trials again, also those whose attempts are used up, and no others."""
+    load_plugins(plugins)
+    from harness.launch.options import Options
+
+    for name in status:
+        if name not in STATUSES:
+            raise unknown("status", name, STATUSES)
+    again = tuple(status) or FAILURES
+    options = Options(executor=executor.value, slots=slots, retry_statuses=again)
+    expanded = [_ended(planned, results, again) for planned in plans(files, settings, filters, smoke=False)]
+    _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
 def trial(
     file: Annotated[Path, typer.Argument(help="Ablation file (.toml).", show_default=False)],
-    trial_id: Annotated[
-        str | None, typer.Argument(help="Trial id or its beginning; default: the first planned.")
-    ] = None,
+    trial_id: Annotated[str, typer.Argument(help="Trial id or its beginning; default: the first planned.")] = "",
     settings: Set = [],  # noqa: B006
     filters: Only = [],  # noqa: B006
     smoke: Smoke = False,
+    force: Force = False,
     plugins: Plugins = [],  # noqa: B006
     data_root: DataRoot = None,
     results: Results = Path("results"),
@@ -113,23 +129,26 @@ def trial(
     """Run one planned trial in this process, without Ray or MLflow."""
     load_plugins(plugins)
     [planned] = plans([file], settings, filters, smoke)
-    jobs = [job for job in planned.jobs() if job["trial_id"].startswith(trial_id or "")]
+    jobs = [job for job in planned.jobs() if job["trial_id"].startswith(trial_id)]
     if not jobs:
         raise UsageError(f"{file} plans no trial '{trial_id}'. See the ids with: harness plan {file} --json.")
+    known = scan(results / planned.ablation.name).get(jobs[0]["trial_id"])
+    if known is not None and known.status in FINISHED and not force:
+        print(f"{known.trial_id}: {known.status} already; --force runs it again")
+        return
     status = _here(jobs[0], results, data_root)
     print(f"{jobs[0]['trial_id']}: {status}")
     raise typer.Exit(0 if status == "done" else 1)
 
 
 def _here(job: dict[str, Any], results: Path, data_root: Path | None) -> str:
+    """Run the job in this process, on from where an earlier attempt was cut, and return its status."""
     from harness import trial
-    from harness.records import Writer, state
+    from harness.launch.attempts import earlier
 
     folder = results / job["ablation"]["name"]
-    earlier = folder / f"{job['trial_id']}.jsonl"
-    before = state(earlier) if earlier.exists() else None
+    before = earlier(folder, job["trial_id"]).history
     writer = Writer(folder, job["trial_id"])
-    history = [{"status": before.status, "reason": before.reason}] if before else []
     try:
         return trial.run(
             job,
@@ -137,31 +156,24 @@ def _here(job: dict[str, Any], results: Path, data_root: Path | None) -> str:
             data_root=data_root,
             checkpoints=folder / "checkpoints" / job["trial_id"],
             kept_rows=writer.rows,
-            attempt=(before.attempts if before else 0) + 1,
-            history=history,
+            attempt=len(before) + 1,
+            history=before,
         )
     finally:
         writer.close()
 
 
-def _go(
+def _drive(
     expanded: Sequence[Plan],
-    executor: Executor,
-    address: str | None,
-    slots: int | None,
-    shard: str | None,
-    deadline: str | None,
-    force: bool,
-    again: list[str],
-    mlflow: bool,
-    tracking_uri: str | None,
-    plugins: list[str],
-    data_root: Path | None,
+    options: Options,
     results: Path,
+    data_root: Path | None,
+    plugins: Sequence[str],
+    tracking_uri: str | None,
+    mlflow: bool,
 ) -> None:
-    """Prepare the store, then hand the sweeps to the driver; ends with its exit code."""
+    """Hand the sweeps to the driver, mirrored to MLflow where asked; ends with the driver's exit code."""
     from harness.launch import sweep
-    from harness.launch.options import Options
 
     sweeps = [_sweep(planned, data_root, results) for planned in expanded]
     mirror = None
@@ -170,19 +182,19 @@ def _go(
         from harness.track.store import resolve
 
         mirror = Mirror([one.folder for one in sweeps], resolve(tracking_uri, results))
-    options = Options(
-        executor=executor.value,
-        address=address,
-        slots=slots,
-        data_root=data_root.resolve() if data_root else None,
-        plugins=tuple(plugins),
-        deadline_s=seconds(deadline) if deadline else None,
-        shard=_shard(shard),
-        force=force,
-        retry_statuses=tuple(again),
-        mirror=mirror,
-    )
-    raise typer.Exit(sweep.run(sweeps, options))
+    absolute = tuple(str(Path(one).resolve()) if one.endswith(".py") else one for one in plugins)
+    root = data_root.resolve() if data_root else None
+    code = sweep.run(sweeps, replace(options, plugins=absolute, data_root=root, mirror=mirror))
+    if mirror is not None and (message := mirror.message()):
+        print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _ended(planned: Plan, results: Path, statuses: Sequence[str]) -> Plan:
+    """The trials of the plan whose record has one of the statuses."""
+    states = scan(results / planned.ablation.name)
+    chosen = {trial_id for trial_id, state in states.items() if state.status in statuses}
+    return replace(planned, trials=tuple(one for one in planned.trials if one.spec.trial_id in chosen))
 
 
 def _sweep(planned: Plan, data_root: Path | None, results: Path) -> Sweep:

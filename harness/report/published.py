@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-import harness
-
 PRINTABLE_TAGS = frozenset({"V", "V2"})
 """Read at the primary source, or at a secondary one that copies it; nothing from memory is ever printed."""
 
@@ -16,7 +14,7 @@ PRINTABLE_TAGS = frozenset({"V", "V2"})
 def lra(results: Iterable[Path]) -> pd.DataFrame:
     """The rows with a printable tag, as text; empty where there is no file beside the results or in the checkout."""
     places = [candidate for path in results for candidate in (path, path.resolve().parent)]
-    places.append(Path(harness.__file__).parent.parent / "results")
+    places.append(Path(__file__).parents[2] / "results")
     for place in places:
         path = place / "published" / "lra.csv"
         if path.is_file():

@@ -22,11 +22,10 @@ def test_the_actor_needs_no_torch() -> None:
 def test_faults_under_ray_are_records_and_the_terminal_stays_clean(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = [job(1), job(2, fault="raises"), job(3, fault="segfault", once=True), job(4, fault="diverges"), job(5)]
-    toy = sweep(tmp_path, *jobs)
+    jobs = [job(1), job(2, fault="raises"), job(3, fault="segfault"), job(4, fault="diverges"), job(5)]
+    toy = sweep(tmp_path, *jobs, max_attempts=1)
     assert run([toy], options(executor="ray", quiet=False)) == 1
-    assert statuses(tmp_path) == {1: "done", 2: "error", 3: "done", 4: "diverged", 5: "done"}
-    assert (steps(tmp_path, 3), ends(tmp_path, 3)) == ([0, 1, 2], ["done"])
+    assert statuses(tmp_path) == {1: "done", 2: "error", 3: "error", 4: "diverged", 5: "done"}
     said = capfd.readouterr()
     assert said.err == "" and "ray" not in said.out.lower().replace(str(tmp_path).lower(), "")
 
@@ -36,8 +35,9 @@ def test_a_driver_killed_under_ray_then_stopped_then_run_again_loses_nothing(tmp
     assert until(lambda: begun(tmp_path), seconds=120)
     driver.kill()
     driver.communicate()
+    ended = len(list(tmp_path.glob("*.jsonl")))
     driver = drive(tmp_path, "ray", 4, 0.4)
-    assert until(lambda: len(list(tmp_path.glob("*.jsonl"))) >= 1, seconds=120)
+    assert until(lambda: len(list(tmp_path.glob("*.jsonl"))) > ended, seconds=120)
     signal_group(driver, signal.SIGINT)
     said, _ = driver.communicate(timeout=120)
     assert driver.returncode in (0, 130), said

@@ -14,6 +14,8 @@ from track_records import Reader, checkpoint, done, metric, write
 from harness.errors import EnvironmentProblem
 from harness.track import Mirror, prepare, push
 from harness.track.runs import Runs
+from harness.track.shipping import Run
+from harness.track.snapshot import Snapshot
 
 SECRET = "hunter2"
 
@@ -102,21 +104,23 @@ def test_a_run_whose_creation_was_not_answered_is_not_made_twice(
     folder: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(folder, 1)
-    create, answers = Runs._create, iter([False])
+    create, ping = Runs._create, Runs.ping
+    answers, pings = iter([False]), iter([False])
 
-    def unanswered(self: Runs, taken: object) -> object:
+    def unanswered(self: Runs, taken: Snapshot) -> Run:
         made = create(self, taken)
         if next(answers, True):
             return made
-        monkeypatch.setattr(Runs, "ping", lambda self: False)
         raise ConnectionError("no answer")
 
     monkeypatch.setattr(Runs, "_create", unanswered)
+    monkeypatch.setattr(Runs, "ping", lambda self: next(pings, True) and ping(self))
+    mirror = Mirror([folder], uri)
     with pytest.raises(EnvironmentProblem, match="no answer"):
-        push(folder, uri)
-    monkeypatch.undo()
-    push(folder, uri)
+        mirror.deliver()
+    mirror.deliver()
     assert len(Reader(uri).runs()) == 1
+    assert len(Reader(uri).history()) == 3
 
 
 def test_a_password_in_the_address_is_shown_nowhere(
