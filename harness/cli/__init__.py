@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from harness.cli import data, doctor, exchange, listing, planning, reporting, running, status
+from harness.cli import data, doctor, exchange, listing, planning, reporting, running, single, status
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
 app.command("plan")(planning.plan)
 app.command("run")(running.run)
 app.command("status")(status.status)
-app.command("trial")(running.trial)
+app.command("trial")(single.trial)
 app.command("report")(reporting.report)
 app.command("ui")(exchange.ui)
 app.command("list")(listing.listing)

@@ -20,6 +20,7 @@ Names = Annotated[list[str], typer.Argument(help="Ablations, by name or by file.
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the file; TOML value.")]
 Only = Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Keep the trials of one level.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="A tiny run of every cell, kept apart as NAME-smoke.")]
+Force = Annotated[bool, typer.Option("--force", help="Run finished trials again.")]
 Plugins = Annotated[list[str], typer.Option("--plugin", metavar="PATH_OR_MODULE", help="A module with your own parts.")]
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", envvar="HARNESS_DATA_ROOT", help="Folder of the data sets.")

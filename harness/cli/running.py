@@ -1,4 +1,4 @@
-"""`harness run`, `harness trial`, `harness retry`: the same plan under Ray, in a plain pool, or in this process."""
+"""`harness run` and `harness retry`: a plan under Ray Tune or in a plain pool."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import typer
 from harness.cli.options import (
     DataRoot,
     Files,
+    Force,
     Only,
     Plugins,
     Results,
@@ -25,8 +26,9 @@ from harness.cli.options import (
     plans,
     seconds,
 )
+from harness.cli.status import remember
 from harness.errors import UsageError, unknown
-from harness.records import FINISHED, STATUSES, Writer, scan
+from harness.records import STATUSES, scan
 
 if TYPE_CHECKING:
     from harness.launch.options import Options, Sweep
@@ -52,7 +54,6 @@ Deadline = Annotated[
 ]
 Slots = Annotated[int | None, typer.Option("--slots", min=1, help="Trials at once; default: what the machine holds.")]
 Address = Annotated[str | None, typer.Option("--address", help="A running Ray cluster: auto or HOST:PORT.")]
-Force = Annotated[bool, typer.Option("--force", help="Run finished trials again.")]
 Log = Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror the records to MLflow.")]
 
 
@@ -86,6 +87,9 @@ def run(
         force=force,
     )
     expanded = plans(files, settings, filters, smoke)
+    if not filters:
+        for planned in expanded:
+            remember(results / planned.ablation.name, [one.spec.trial_id for one in planned.trials])
     _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
@@ -113,54 +117,6 @@ def retry(
     options = Options(executor=executor.value, slots=slots, retry_statuses=again)
     expanded = [_ended(planned, results, again) for planned in plans(files, settings, filters, smoke=False)]
     _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
-
-
-def trial(
-    file: Annotated[Path, typer.Argument(help="Ablation file (.toml).", show_default=False)],
-    trial_id: Annotated[str, typer.Argument(help="Trial id or its beginning; default: the first planned.")] = "",
-    settings: Set = [],  # noqa: B006
-    filters: Only = [],  # noqa: B006
-    smoke: Smoke = False,
-    force: Force = False,
-    plugins: Plugins = [],  # noqa: B006
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-) -> None:
-    """Run one planned trial in this process, without Ray or MLflow."""
-    load_plugins(plugins)
-    [planned] = plans([file], settings, filters, smoke)
-    jobs = [job for job in planned.jobs() if job["trial_id"].startswith(trial_id)]
-    if not jobs:
-        raise UsageError(f"{file} plans no trial '{trial_id}'. See the ids with: harness plan {file} --json.")
-    known = scan(results / planned.ablation.name).get(jobs[0]["trial_id"])
-    if known is not None and known.status in FINISHED and not force:
-        print(f"{known.trial_id}: {known.status} already; --force runs it again")
-        return
-    status = _here(jobs[0], results, data_root)
-    print(f"{jobs[0]['trial_id']}: {status}")
-    raise typer.Exit(0 if status == "done" else 1)
-
-
-def _here(job: dict[str, Any], results: Path, data_root: Path | None) -> str:
-    """Run the job in this process, on from where an earlier attempt was cut, and return its status."""
-    from harness import trial
-    from harness.launch.attempts import earlier
-
-    folder = results / job["ablation"]["name"]
-    before = earlier(folder, job["trial_id"]).history
-    writer = Writer(folder, job["trial_id"])
-    try:
-        return trial.run(
-            job,
-            writer.write,
-            data_root=data_root,
-            checkpoints=folder / "checkpoints" / job["trial_id"],
-            kept_rows=writer.rows,
-            attempt=len(before) + 1,
-            history=before,
-        )
-    finally:
-        writer.close()
 
 
 def _drive(
@@ -204,8 +160,6 @@ def _sweep(planned: Plan, data_root: Path | None, results: Path) -> Sweep:
     folder = results / ablation.name
     jobs = list(planned.jobs())
     prints = _fingerprints(jobs, data_root)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".plan.json").write_text(json.dumps([job["trial_id"] for job in jobs]))
     resources = ablation.resources
     return Sweep(
         name=ablation.name,

@@ -11,6 +11,8 @@ import typer
 
 from harness.cli.options import Results, folders
 
+PLANNED = ".plan.json"
+
 
 def status(
     names: Annotated[list[str] | None, typer.Argument(help="Ablations, by name or by file; default: all.")] = None,
@@ -20,7 +22,7 @@ def status(
     """Count the trials of each ablation by state, with failures by class."""
     from harness.records import STATUSES, scan
 
-    chosen = folders(names, results) if names else sorted(p.parent for p in results.glob("*/.plan.json"))
+    chosen = folders(names, results) if names else sorted({path.parent for path in results.glob("*/*.jsonl*")})
     for folder in chosen:
         states = scan(folder)
         planned = _planned(folder)
@@ -42,10 +44,16 @@ def status(
             print(f"  {kind}: {reason} ({ids[0]}{more})")
 
 
+def remember(folder: Path, trial_ids: list[str]) -> None:
+    """Note what a run planned, so that `harness status` can count what is waiting."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PLANNED).write_text(json.dumps(trial_ids))
+
+
 def _planned(folder: Path) -> list[str]:
     """The trial ids that the last `harness run` planned here."""
     try:
-        ids: list[str] = json.loads((folder / ".plan.json").read_text())
+        ids: list[str] = json.loads((folder / PLANNED).read_text())
     except (OSError, ValueError):
         return []
     return ids
