@@ -23,6 +23,8 @@ RUN_STATUS = {
 }
 """MLflow's status for each of ours; unsupported and stopped are outcomes, not failures."""
 NOTE = "mlflow.note.content"
+EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens the experiment on its runs; without it the UI guesses, and shows its pages for language models."""
 NOT_FINITE = "not_finite"
 """The tag that names an infinite value of a run."""
 

@@ -106,7 +106,7 @@ class Runs:
         found = self.client.get_experiment_by_name(self.name)
         if found is None:
             try:
-                self.client.create_experiment(self.name, artifact_location=self.artifacts)
+                self.client.create_experiment(self.name, artifact_location=self.artifacts, tags=describe.EXPERIMENT)
             except Exception as problem:
                 # Another process may have made it between the two calls.
                 if "exists" not in str(problem).lower():
