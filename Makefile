@@ -15,9 +15,9 @@ QUICKSTART := quickstart-delay quickstart-equivalence quickstart-listops quickst
 	@touch $@
 
 quickstart: .venv/installed
-	$(BIN)/harness run $(QUICKSTART:%=ablations/%.toml)
-	$(BIN)/harness report $(QUICKSTART) --out reports/quickstart --title "Quickstart"
-	@echo "MLflow UI: $(BIN)/harness ui"
+	$(BIN)/harness run $(QUICKSTART:%=ablations/%.toml); code=$$?; \
+	$(BIN)/harness report $(QUICKSTART) --out reports/quickstart --title "Quickstart" && \
+	echo "MLflow UI: $(BIN)/harness ui" && exit $$code
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -47,6 +47,7 @@ class Ablation(BaseModel):
     _name: str = PrivateAttr("")
     _text: str = PrivateAttr("")
     _path: str = PrivateAttr("")
+    _settings: tuple[str, ...] = PrivateAttr(())
 
     @property
     def name(self) -> str:
@@ -60,6 +61,11 @@ class Ablation(BaseModel):
     @property
     def path(self) -> str:
         return self._path
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The `--set` overrides, which the text does not show."""
+        return self._settings
 
     def wrong(self, sentence: str, section: str = "", key: str = "", value: object = None) -> UsageError:
         """The error for a mistake at `section.key`, with the file and the line where it stands."""
@@ -89,7 +95,7 @@ def read(path: Path, settings: list[str] | None = None, smoke: bool = False) -> 
     except ValidationError as problem:
         raise UsageError(_sentence(path, text, problem)) from None
     ablation._name = _name(path) + ("-smoke" if smoke else "")
-    ablation._text, ablation._path = text, str(path)
+    ablation._text, ablation._path, ablation._settings = text, str(path), tuple(settings or ())
     return ablation
 
 
@@ -114,6 +120,8 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     if path[0] == "tune":
         raise UsageError("--set tune: searches are not part of this version; compare values under [compare] instead.")
     target = document if path[0] in Ablation.model_fields else document.setdefault("fixed", {})
+    if not isinstance(target, dict):
+        raise UsageError(f"--set {setting}: fixed is {target!r} in the file; make it a table, [fixed].")
     for part in path[:-1]:
         inner = target.setdefault(part, {})
         if isinstance(inner, str):

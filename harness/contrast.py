@@ -19,11 +19,13 @@ class Contrast:
     within: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(text: str, levels: Mapping[str, Sequence[str]]) -> Contrast:
+def parse(text: object, levels: Mapping[str, Sequence[str]]) -> Contrast:
     """Read `"axis[i], axis[j]: a - b"`; the part before the colon is optional, i counts from 0.
 
     Raises UsageError when an axis, an index or a level does not exist.
     """
+    if not isinstance(text, str):
+        raise UsageError(f'primary is {text!r}; write it as "axis[index]: a - b".')
     condition, colon, difference = text.rpartition(":")
     within: dict[str, str] = {}
     for part in condition.split(",") if colon else ():
@@ -40,6 +42,8 @@ def parse(text: str, levels: Mapping[str, Sequence[str]]) -> Contrast:
     if len(names) != 2:
         raise UsageError(f"primary = '{text}': write the contrast as 'a - b', with spaces around the minus.")
     first, second = names
+    if first == second:
+        raise UsageError(f"primary = '{text}': a level minus itself is 0; name two levels.")
     for axis, labels in levels.items():
         if axis not in within and first in labels and second in labels:
             return Contrast(axis, first, second, within)

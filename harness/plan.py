@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -101,6 +101,7 @@ class Plan:
     levels: Mapping[str, tuple[str, ...]]
     """The labels of every compared axis, in file order."""
     trials: tuple[Planned, ...]
+    smoke: bool = False
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """The trials as the JSON-able jobs that `harness.trial.run` takes."""
@@ -113,7 +114,9 @@ class Plan:
             "primary": self.ablation.compare.get("primary"),
             "compare": list(self.levels),
             "levels": {axis: list(labels) for axis, labels in self.levels.items()},
-            "repeats": self.ablation.repeats,
+            "repeats": 1 if self.smoke else self.ablation.repeats,
+            "settings": list(self.ablation.settings),
+            "smoke": self.smoke,
             "tolerance": self.ablation.tolerance,
             "labels": self.ablation.labels,
         }
@@ -148,6 +151,13 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
                 f'for example {name} = "{next(iter(axis.table))}".'
             )
 
+    if ablation.tolerance is not None and (ablation.kind != "train" or len(levels.get("backend", ())) < 2):
+        raise ablation.wrong(
+            "tolerance is for backends that should agree; compare two or more under compare.backend, or remove it.",
+            "",
+            "tolerance",
+        )
+
     resolve = _Resolver(ablation, axes, smoke)
     arms: list[tuple[dict[str, Choice], dict[str, str]]] = []
     for picked in itertools.product(*(range(len(values)) for values in compared.values())):
@@ -165,7 +175,7 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
     if (primary := ablation.compare.get("primary")) is not None:
         try:
             contrast.parse(primary, levels)
-        except (UsageError, TypeError) as problem:
+        except UsageError as problem:
             raise _located(ablation, problem, "compare", "primary") from None
     seeds = range(1 if smoke else ablation.repeats)
     trials = tuple(Planned(TrialSpec(ablation.kind, seed, choices), arm) for seed in seeds for choices, arm in arms)
@@ -176,7 +186,7 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
             raise ablation.wrong(
                 f"the arms {_arm(other)} and {_arm(trial.arm)} are the same trial; remove one of them.", "compare"
             )
-    return Plan(ablation, levels, trials)
+    return Plan(ablation, levels, trials, smoke)
 
 
 def only(planned: Plan, filters: Sequence[str]) -> Plan:
@@ -199,7 +209,7 @@ def only(planned: Plan, filters: Sequence[str]) -> Plan:
         if not matching:
             raise unknown(f"{axis} in --only", label, sorted(known))
         kept = matching
-    return Plan(planned.ablation, planned.levels, tuple(kept))
+    return replace(planned, trials=tuple(kept))
 
 
 def _names(trial: Planned, axis: str) -> set[str]:
@@ -248,7 +258,7 @@ class _Resolver:
         registry.check_keys(axis.kind, component, entry, given)
         if self.smoke:
             given |= {
-                key: min(given.get(key) or cap, cap) for key, cap in SMOKE.items() if key in registry.fields(component)
+                key: _capped(given.get(key), cap) for key, cap in SMOKE.items() if key in registry.fields(component)
             }
         try:
             instance = TypeAdapter(component).validate_json(json.dumps(given), strict=True)
@@ -259,7 +269,10 @@ class _Resolver:
                 raise UsageError(f"{place} is missing; the {axis.kind} '{entry}' needs it.") from None
             message = first["msg"][:1].lower() + first["msg"][1:]
             raise UsageError(f"{place} is {json.dumps(first['input'])}: {message}.") from None
-        complete: Choice = json.loads(json.dumps(registry.choice(entry, instance)))
+        try:
+            complete: Choice = json.loads(json.dumps(registry.choice(entry, instance), allow_nan=False))
+        except ValueError:
+            raise UsageError(f"{name} holds inf or nan; give a finite number, or leave the parameter out.") from None
         return complete
 
     def check(self, choices: Mapping[str, Choice]) -> None:
@@ -300,6 +313,13 @@ def _compared(ablation: Ablation, axes: Mapping[str, Axis]) -> Iterator[tuple[st
         if "." not in path and path in ablation.fixed:
             raise ablation.wrong(f"{path} stands under [fixed] and under [compare]; keep one.", "compare", path)
         yield path, values
+
+
+def _capped(value: Any, cap: int) -> Any:
+    """A count cut to `cap`; what is no count is left for validation to speak of."""
+    if value is None:
+        return cap
+    return min(value, cap) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _merged(base: Any, parameter: str, value: Any) -> Any:

@@ -149,10 +149,15 @@ def state(path: Path) -> State | None:
 def scan(folder: Path) -> dict[str, State]:
     """The state of every trial that has a record in `folder`; a finished file wins over a partial one."""
     found: dict[str, State] = {}
-    for path in sorted(folder.glob("*.jsonl.partial")) + sorted(folder.glob("*.jsonl")):
-        one = state(path)
-        if one is not None:
-            found[one.trial_id] = one
+    for pattern in ("*.jsonl.partial", "*.jsonl"):
+        for path in sorted(folder.glob(pattern)):
+            try:
+                one = state(path)
+            except FileNotFoundError:
+                # It ended after it was listed; its whole file is listed next.
+                continue
+            if one is not None:
+                found[one.trial_id] = one
     return found
 
 

@@ -79,26 +79,18 @@ def summary(component: type[Any]) -> str:
 def load_plugin(path_or_module: str) -> str:
     """Import a user's module, which adds its parts to the tables; returns the module's name.
 
-    Raises UsageError when the path or the module does not exist.
+    Raises UsageError when the path or the module does not exist, or cannot be imported.
     """
     path = Path(path_or_module)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise UsageError(f"The plugin file '{path_or_module}' does not exist. Give the path of a Python file.")
-        name = f"harness_plugin_{path.stem}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return name
+    if path.suffix == ".py" and not path.is_file():
+        raise UsageError(f"The plugin file '{path_or_module}' does not exist. Give the path of a Python file.")
     try:
+        if path.suffix == ".py":
+            return _import_file(path)
         importlib.import_module(path_or_module)
-    except ModuleNotFoundError as missing:
-        raise UsageError(
-            f"The plugin module '{path_or_module}' cannot be imported: {missing}. "
-            f"Give a module on the Python path, or the path of a file ending in .py."
-        ) from missing
+    except Exception as problem:
+        # A user's module may fail in any way as it is imported.
+        raise _broken(path_or_module, problem) from problem
     return path_or_module
 
 
@@ -106,8 +98,28 @@ def load_entry_points() -> list[str]:
     """Import every installed plugin that declares an entry point in the group `harness.plugins`."""
     found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     for entry in found:
-        entry.load()
+        try:
+            entry.load()
+        except Exception as problem:
+            raise _broken(f"{entry.name} (installed as {entry.value})", problem) from problem
     return [entry.name for entry in found]
+
+
+def _import_file(path: Path) -> str:
+    name = f"harness_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return name
+
+
+def _broken(plugin: str, problem: Exception) -> UsageError:
+    return UsageError(
+        f"The plugin '{plugin}' cannot be loaded: {type(problem).__name__}: {problem}. "
+        f"Give a module on the Python path, or the path of a file ending in .py, and mend what it says."
+    )
 
 
 def _frozen(value: Any) -> Any:

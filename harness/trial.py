@@ -80,7 +80,8 @@ def run(
     `checkpoints` is this trial's own folder; without it a stopped trial starts afresh. `kept_rows` is how many rows
     the record holds from earlier attempts: the newest checkpoint that they reach is resumed, after a `resume` row which
     tells the writer how many of them to keep. `stop` is polled; once true, the trial writes a checkpoint and ends
-    `interrupted`. Raises nothing but what `emit` raises.
+    `interrupted`. The checkpoints of a trial that is over are the writer's to remove, once its record is whole.
+    Raises nothing but what `emit` raises.
     """
     began = time.monotonic()
     journal = Journal(emit, attempt)
@@ -101,8 +102,6 @@ def run(
     end = {"row": "end", "status": status, "reason": reason, "seconds": time.monotonic() - began}
     end |= {"peak_memory_bytes": machine.peak_memory_bytes()} | ({"traceback": trace} if trace else {})
     journal.row(end)
-    if status in ("done", "diverged", "unsupported"):
-        checkpoint.clear(checkpoints)
     return status
 
 
@@ -160,13 +159,16 @@ def _learn(call: Call, parts: Sequence[Any], origin: dict[str, str], content: ch
 
 def _time(call: Call) -> None:
     from harness.throughput import timer
+    from harness.throughput.fingerprint import fingerprint
 
     header = _header(call)
+    header["data"] |= {"fingerprint": fingerprint(call.device["threads"])}
+    header["data"] |= {"kind": "generated", "source": "random state spaces"}
     try:
         _build(call.job["spec"], ("timer", "basis", "dt"), header)
     finally:
         _begin(call, header)
-    timer.measure(call.job, call.journal.row)
+    timer.measure(call.job, call.journal.row, call.device["kind"])
 
 
 def _begin(call: Call, header: dict[str, Any], keep: int = 0, step: int = 0, notes: Sequence[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -23,13 +24,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Resume(ROOT / folder))
 
 
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
 class Resume:
-    """Notes each passed test under the commit, so that `make verify`, cut short, goes on where it stopped."""
+    """Notes each passed test under the commit and its edits, so that `make verify`, cut short, goes on where it was."""
 
     def __init__(self, folder: Path) -> None:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
         folder.mkdir(exist_ok=True)
-        self.noted = folder / (commit.stdout.strip() or "no-commit")
+        changed = _git("diff", "HEAD") + _git("status", "--porcelain")
+        edits = f"-{hashlib.sha256(changed.encode()).hexdigest()[:12]}" if changed else ""
+        self.noted = folder / f"{_git('rev-parse', 'HEAD').strip() or 'no-commit'}{edits}"
         self.passed = set(self.noted.read_text().splitlines()) if self.noted.exists() else set()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -149,6 +149,18 @@ MALFORMED = {
     "primary names no level": ("legt - legs", "fout - legs", "line 13: Unknown level in primary 'fout'"),
     "repeats of zero": ("repeats = 2", "repeats = 0", "line 4: repeats is 0"),
     "a search": ("[compare]", "[tune]\ntrials = 3\n[compare]", "is not part of this version"),
+    "primary is no text": ('"dt[1]: legt - legs"', "5", "line 13: primary is 5; write it as"),
+    "primary of one level": (
+        "legt - legs",
+        "legs - legs",
+        "line 13: primary = 'dt[1]: legs - legs': a level minus itself",
+    ),
+    "an infinite number": (
+        "n_layers = 1",
+        "n_layers = 1, dropout = 0.0, b_clip = inf",
+        "line 8: model holds inf or nan",
+    ),
+    "a tolerance for nothing": ("repeats = 2", "repeats = 2\ntolerance = 0.1", "line 5: tolerance is for backends"),
     "fixed and compared": ("[compare]", 'basis = "legs"\n[compare]', "under [fixed] and under [compare]"),
 }
 
@@ -184,3 +196,20 @@ def test_a_plan_of_100_000_trials_takes_under_5_seconds(tmp_path: Path) -> None:
     started = time.process_time()
     assert len(list(plan(read(written(tmp_path, text))).jobs())) == 100_000
     assert time.process_time() - started < 5
+
+
+def test_smoke_leaves_a_wrong_type_to_validation(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD.replace("[compare]", 'training = {steps = "many"}\n[compare]'))
+    with pytest.raises(UsageError, match=r'training\.steps is "many"'):
+        plan(read(path, smoke=True), smoke=True)
+
+
+def test_jobs_carry_the_overrides_and_the_seeds_really_planned(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    shared = next(plan(read(path, ["training.steps=7"], smoke=True), smoke=True).jobs())["ablation"]
+    assert (shared["settings"], shared["repeats"], shared["smoke"]) == (["training.steps=7"], 1, True)
+
+
+def test_an_override_of_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="make it a table"):
+        read(written(tmp_path, 'question = "a"\nexpect = "b"\nfixed = 3\n'), ["training.steps=3"])

@@ -73,8 +73,9 @@ def test_an_installed_entry_point_is_found(tmp_path: Path) -> None:
     assert "Quadratically spaced frequencies" in ran.stdout
 
 
-@pytest.mark.parametrize("plugin", ["nothing.py", "no_such_module"])
-def test_a_missing_plugin_is_one_sentence(plugin: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("plugin", ["nothing.py", "no_such_module", "", "broken.py"])
+def test_a_plugin_that_cannot_be_loaded_is_one_sentence(plugin: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def (\n")
     ran = harness("list", "--plugin", plugin, cwd=tmp_path)
     assert ran.returncode == 2
     assert len(ran.stderr.splitlines()) == 1

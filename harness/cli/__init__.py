@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -38,9 +37,7 @@ def main() -> None:
     except HarnessError as problem:
         print(f"harness: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
-        print("harness: interrupted; the same command goes on.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as problem:
+        where = f" '{problem.filename}'" if problem.filename else ""
+        print(f"harness: {problem.strerror}:{where}. Check the path, its permissions and free space.", file=sys.stderr)
+        sys.exit(3)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Names, Results, TrackingUri, folders
+from harness.errors import UsageError
 
 
 def ui(
@@ -39,5 +40,8 @@ def pull(
     from harness.track import exchange, store
 
     uri = store.resolve(tracking_uri, results)
+    file = store.database_file(uri)
+    if file is not None and not file.exists():
+        raise UsageError(f"There is no MLflow store at '{file}'. Name the one to pull from with --tracking-uri.")
     for experiment in experiments:
         print(f"{experiment}: {exchange.pull(uri, experiment, results)}")

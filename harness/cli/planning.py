@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import DataRoot, Files, Only, Plugins, Results, Set, Smoke, load_plugins, plans
+from harness.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
+    from harness.launch.queue import Due
     from harness.plan import Plan
     from harness.records import State
 
@@ -33,45 +35,50 @@ def plan(
             for job in planned.jobs():
                 print(json.dumps(job))
         else:
-            _show(planned, results)
+            _show(planned, results, data_root)
 
 
-def _show(planned: Plan, results: Path) -> None:
+def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harness.records import scan
-
-    console = Console()
+    console = Console(highlight=False, markup=False)
     ablation = planned.ablation
-    states = scan(results / ablation.name) if (results / ablation.name).is_dir() else {}
-    console.print(f"{ablation.name}: {ablation.question}", highlight=False, markup=False)
-    console.print(f"  expected: {ablation.expect}", highlight=False, markup=False)
+    console.print(f"{ablation.name}: {ablation.question}")
+    console.print(f"  expected: {ablation.expect}")
+    due, note = _due(planned, results, data_root)
+    waiting = {task["job"]["trial_id"] for task in due.tasks}
     table = Table(*planned.levels, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
     arms: dict[tuple[str, ...], list[str]] = {}
     for trial in planned.trials:
         arms.setdefault(tuple(trial.arm.values()), []).append(trial.spec.trial_id)
     for labels, ids in arms.items():
-        counts = Counter(_class(states.get(trial_id)) for trial_id in ids)
-        table.add_row(*labels, str(len(ids)), str(counts["done"]), str(counts["to run"]), str(counts["failed"]))
+        counts = (sum(one in group for one in ids) for group in (due.skipped, waiting, due.used_up))
+        table.add_row(*labels, str(len(ids)), *map(str, counts))
     console.print(table)
-    waiting = sum(_class(states.get(trial.spec.trial_id)) != "done" for trial in planned.trials)
-    console.print(f"{len(planned.trials)} trials, {waiting} to run{_cost(waiting, states)}", highlight=False)
-    for sentence in _unsupported(planned):
-        console.print(f"  will end unsupported: {sentence}", highlight=False, markup=False)
+    console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), due.skipped.values())}")
+    for sentence in [*note, *_unsupported(planned)]:
+        console.print(f"  {sentence}")
 
 
-def _class(state: State | None) -> str:
-    from harness.records import FINISHED
+def _due(planned: Plan, results: Path, data_root: Path | None) -> tuple[Due, list[str]]:
+    """What `harness run` would do, and what it would complain of. Timings are not compared with today's device."""
+    from harness.cli.sweeps import fingerprints, sweep_of
+    from harness.launch.options import Options
+    from harness.launch.queue import due
 
-    if state is None or state.status == "interrupted":
-        return "to run"
-    return "done" if state.status in FINISHED else "failed"
+    prints, note = {}, []
+    if planned.ablation.kind == "train":
+        try:
+            prints = fingerprints(planned, data_root)
+        except EnvironmentProblem as missing:
+            note = [str(missing)]
+    return due(sweep_of(planned, results, prints), Options()), note
 
 
-def _cost(waiting: int, states: dict[str, State]) -> str:
+def _cost(waiting: int, finished: Iterable[State]) -> str:
     """An estimate from the earlier records of this ablation, none where there are none."""
-    earlier = [state.seconds for state in states.values() if state.status == "done"]
+    earlier = [state.seconds for state in finished if state.status == "done"]
     if not waiting or not earlier:
         return ""
     mean = sum(earlier) / len(earlier)
@@ -98,5 +105,6 @@ def _unsupported(planned: Plan) -> list[str]:
         basis = registry.build("basis", BASES, choices["basis"])
         request = registry.build("model", MODELS, choices["model"]).request(basis, task.max_length)
         for reason in registry.build("backend", KERNELS, choices["backend"]).unsupported(request):
-            reasons[f"{choices['backend']['name']}, {choices['basis']['name']}: {reason}"] = None
+            name = f"{choices['backend']['name']}, {choices['basis']['name']}"
+            reasons[f"will end unsupported: {name}: {reason}"] = None
     return list(reasons)

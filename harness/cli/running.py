@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,11 +26,12 @@ from harness.cli.options import (
     seconds,
 )
 from harness.cli.status import remember
+from harness.cli.sweeps import fingerprints, sweep_of
 from harness.errors import UsageError, unknown
 from harness.records import STATUSES, scan
 
 if TYPE_CHECKING:
-    from harness.launch.options import Options, Sweep
+    from harness.launch.options import Options
     from harness.plan import Plan
 
 
@@ -98,8 +98,11 @@ def retry(
     status: Annotated[list[str], typer.Option("--status", help="Statuses to try again; default: every failure.")] = [],  # noqa: B006
     settings: Set = [],  # noqa: B006
     filters: Only = [],  # noqa: B006
+    smoke: Smoke = False,
     executor: Executor = Executor.ray,
+    address: Address = None,
     slots: Slots = None,
+    deadline: Deadline = None,
     mlflow: Log = True,
     tracking_uri: TrackingUri = None,
     plugins: Plugins = [],  # noqa: B006
@@ -114,9 +117,26 @@ def retry(
         if name not in STATUSES:
             raise unknown("status", name, STATUSES)
     again = tuple(status) or FAILURES
-    options = Options(executor=executor.value, slots=slots, retry_statuses=again)
-    expanded = [_ended(planned, results, again) for planned in plans(files, settings, filters, smoke=False)]
+    expanded = [_ended(planned, results, again) for planned in plans(files, settings, filters, smoke)]
+    expanded = [planned for planned in expanded if planned.trials]
+    if not expanded:
+        print(f"nothing to retry: no trial ended {' or '.join(again)}")
+        return
+    options = Options(
+        executor=executor.value,
+        address=address,
+        slots=slots,
+        deadline_s=seconds(deadline) if deadline else None,
+        retry_statuses=again,
+    )
     _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
+
+
+def _ended(planned: Plan, results: Path, statuses: Sequence[str]) -> Plan:
+    """The trials of the plan whose record has one of the statuses."""
+    states = scan(results / planned.ablation.name)
+    chosen = {trial_id for trial_id, state in states.items() if state.status in statuses}
+    return replace(planned, trials=tuple(one for one in planned.trials if one.spec.trial_id in chosen))
 
 
 def _drive(
@@ -131,69 +151,23 @@ def _drive(
     """Hand the sweeps to the driver, mirrored to MLflow where asked; ends with the driver's exit code."""
     from harness.launch import sweep
 
-    sweeps = [_sweep(planned, data_root, results) for planned in expanded]
+    sweeps = [sweep_of(planned, results, fingerprints(planned, data_root)) for planned in expanded]
     mirror = None
     if mlflow:
+        from harness.launch.queue import mine
         from harness.track.mirror import Mirror
         from harness.track.store import resolve
 
-        mirror = Mirror([one.folder for one in sweeps], resolve(tracking_uri, results))
+        only = (
+            {one.folder: {job["trial_id"] for job in mine(one, options)} for one in sweeps} if options.shard else None
+        )
+        mirror = Mirror([one.folder for one in sweeps], resolve(tracking_uri, results), only=only)
     absolute = tuple(str(Path(one).resolve()) if one.endswith(".py") else one for one in plugins)
     root = data_root.resolve() if data_root else None
     code = sweep.run(sweeps, replace(options, plugins=absolute, data_root=root, mirror=mirror))
     if mirror is not None and (message := mirror.message()):
         print(message, file=sys.stderr)
     raise typer.Exit(code)
-
-
-def _ended(planned: Plan, results: Path, statuses: Sequence[str]) -> Plan:
-    """The trials of the plan whose record has one of the statuses."""
-    states = scan(results / planned.ablation.name)
-    chosen = {trial_id for trial_id, state in states.items() if state.status in statuses}
-    return replace(planned, trials=tuple(one for one in planned.trials if one.spec.trial_id in chosen))
-
-
-def _sweep(planned: Plan, data_root: Path | None, results: Path) -> Sweep:
-    from harness.launch.options import Sweep
-
-    ablation = planned.ablation
-    folder = results / ablation.name
-    jobs = list(planned.jobs())
-    prints = _fingerprints(jobs, data_root)
-    resources = ablation.resources
-    return Sweep(
-        name=ablation.name,
-        folder=folder,
-        jobs=jobs,
-        cpus_per_trial=resources.cpus_per_trial,
-        gpus_per_trial=resources.gpus_per_trial,
-        timeout_s=None if resources.timeout_minutes is None else resources.timeout_minutes * 60,
-        memory_bytes=None if resources.memory_gib is None else int(resources.memory_gib * 2**30),
-        max_attempts=resources.max_attempts,
-        fingerprints=prints,
-        exclusive=ablation.kind == "throughput",
-    )
-
-
-def _fingerprints(jobs: Sequence[dict[str, Any]], data_root: Path | None) -> dict[str, str]:
-    """Today's data fingerprint of every trial that has a task; each distinct task is asked once.
-
-    Raises EnvironmentProblem when data is missing, before anything starts.
-    """
-    from harness import registry
-    from harness.tasks import TASKS
-
-    known: dict[str, str] = {}
-    found = {}
-    for job in jobs:
-        if "task" not in job["spec"]:
-            continue
-        key = json.dumps(job["spec"]["task"], sort_keys=True)
-        if key not in known:
-            task = registry.build("task", TASKS, job["spec"]["task"])
-            known[key] = task.provenance(data_root).fingerprint
-        found[job["trial_id"]] = known[key]
-    return found
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

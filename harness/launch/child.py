@@ -26,6 +26,7 @@ from typing import Any
 
 from harness import records, registry
 from harness.errors import Diverged, HarnessError, Interrupted, Unsupported
+from harness.launch import leavings
 from harness.launch.options import Task
 
 BEAT_S = 1.0
@@ -89,7 +90,7 @@ def main(
             task["job"],
             lines.row,
             data_root=Path(task["data_root"]) if task["data_root"] else None,
-            checkpoints=folder / "checkpoints" / task["job"]["trial_id"],
+            checkpoints=leavings.checkpoints(folder, task["job"]["trial_id"]),
             kept_rows=kept_rows,
             attempt=attempt,
             history=history,

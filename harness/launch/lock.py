@@ -6,12 +6,18 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.errors import EnvironmentProblem
+
+SCRATCH = "hippo-run-"
+"""What the name of a scratch folder begins with; eight letters of Python's follow."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @contextlib.contextmanager
@@ -50,8 +56,30 @@ def trial(folder: Path, trial_id: str, give_up: Callable[[], object], tick_s: fl
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def scratch(parent: Path) -> Iterator[Path]:
+    """A temporary folder in `parent`, removed at the end, with those whose holders were killed.
+
+    The folder itself is the lock, which needs no process number: that may be another's by now, or in a container.
+    """
+    for left in parent.glob(SCRATCH + "?" * 8):
+        with contextlib.suppress(OSError), _opened(left, _FOLDER) as descriptor:
+            if _held(descriptor, fcntl.LOCK_EX):
+                shutil.rmtree(left, ignore_errors=True)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+        with _opened(folder, _FOLDER) as descriptor:
+            if not _held(descriptor, fcntl.LOCK_EX) or not _same(folder, descriptor):
+                continue  # Another driver took it for a dead one's before it was locked.
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+@contextlib.contextmanager
+def _opened(path: Path, how: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
+    descriptor = os.open(path, how | os.O_CLOEXEC, 0o644)
     try:
         yield descriptor
     finally:

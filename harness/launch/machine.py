@@ -58,6 +58,11 @@ def threads(sweep: Sweep) -> int:
     return cpus() if sweep.exclusive else max(1, int(sweep.cpus_per_trial))
 
 
+def hidden_gpus(sweep: Sweep) -> dict[str, str]:
+    """The variable that hides every GPU from a trial that asked for none: nobody counts how many would share it."""
+    return {"CUDA_VISIBLE_DEVICES": ""} if sweep.gpus_per_trial <= 0 and not sweep.exclusive else {}
+
+
 def gpu_of(slot: int, share: float) -> dict[str, str]:
     """The variable that shows slot number `slot` its GPUs; shares below one put several slots on one GPU."""
     names = gpus()

@@ -27,6 +27,7 @@ class Sweep:
     jobs: Sequence[dict[str, Any]]
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
+    """A trial that asks for none sees none, unless it is `exclusive`."""
     timeout_s: float | None = None
     """Wall clock of one attempt; past it the trial is killed and ends `timeout`."""
     memory_bytes: int | None = None
@@ -36,7 +37,7 @@ class Sweep:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Today's data fingerprint by trial id; a finished record with another one is run afresh."""
     exclusive: bool = False
-    """One trial at a time with every processor, as timings need."""
+    """One trial at a time with every processor and, where it asks for no number, every GPU, as timings need."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class Task(TypedDict):
     job: dict[str, Any]
     folder: str
     fresh: bool
-    """True when an earlier record must not be continued: its data changed, or the user forces a rerun."""
-    max_attempts: int
+    """True when a record that has ended must be made anew: its data changed, or the user wants it again.
+
+    A partial one is continued all the same, so that a second supervisor of the task cannot undo the first's work.
+    """
     timeout_s: float | None
     memory_bytes: int | None
     hang_s: float

@@ -54,7 +54,6 @@ def _task(sweep: Sweep, options: Options, job: dict[str, Any], fresh: bool) -> T
         "job": job,
         "folder": str(sweep.folder.resolve()),
         "fresh": fresh,
-        "max_attempts": sweep.max_attempts,
         "timeout_s": sweep.timeout_s,
         "memory_bytes": sweep.memory_bytes,
         "hang_s": options.hang_s,
@@ -64,5 +63,5 @@ def _task(sweep: Sweep, options: Options, job: dict[str, Any], fresh: bool) -> T
         "plugins": list(options.plugins),
         "runner": options.runner,
         "path": list(options.path),
-        "environment": {},
+        "environment": machine.hidden_gpus(sweep),
     }

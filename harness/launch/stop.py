@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,8 +51,11 @@ class Stop:
 
 
 def stop_file(folder: Path) -> Path:
-    """Where the driver that is this process tells the supervisors of a sweep to stop."""
-    return folder.resolve() / f".stop-{os.getpid()}"
+    """Where the driver that is this process tells the supervisors of a sweep to stop.
+
+    Named with the host as well: drivers on several machines, or in containers, may have one number.
+    """
+    return folder.resolve() / f".stop-{socket.gethostname()}-{os.getpid()}"
 
 
 def level_in(file: Path) -> int:

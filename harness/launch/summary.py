@@ -35,8 +35,11 @@ class Tally:
         return set(self.counts) <= GOOD
 
 
-def print_summary(tallies: Sequence[Tally], stopped_by: str, quiet: bool = False) -> None:
-    """Print the table, one example for each status that has a reason, and what to do next."""
+def print_summary(tallies: Sequence[Tally], stopped_by: str, begun_anew: bool, quiet: bool = False) -> None:
+    """Print the table, one example for each status that has a reason, and what to do next.
+
+    `begun_anew`: --force has done its work, and would undo it if it were given again.
+    """
     console = Console(quiet=quiet)
     columns = [status for status in (*STATUSES, "waiting") if any(tally.counts[status] for tally in tallies)]
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -57,4 +60,5 @@ def print_summary(tallies: Sequence[Tally], stopped_by: str, quiet: bool = False
                 f"`harness retry` tries them again."
             )
     if stopped_by and not all(tally.complete for tally in tallies):
-        say(f"Stopped by {stopped_by}. The same command goes on where it stopped.")
+        how = "Run it again without --force to go on" if begun_anew else "The same command goes on"
+        say(f"Stopped by {stopped_by}. {how} where it stopped.")

@@ -6,13 +6,12 @@ the sweep.
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from pathlib import Path
 
 from harness import environment, records
-from harness.launch import lock
+from harness.launch import leavings, lock
 from harness.launch.attempts import FAILED, Earlier, earlier
 from harness.launch.options import Outcome, Task
 from harness.launch.process import Child, kernel_kills
@@ -33,19 +32,13 @@ def supervise(task: Task, stop: Level) -> Outcome:
             return Outcome(
                 trial_id, INTERRUPTED, "stopped before it began", failures=earlier(folder, trial_id).failures
             )
-        if task["fresh"]:
-            _forget(folder, trial_id)
         finished = folder / f"{trial_id}.jsonl"
+        if task["fresh"] and finished.exists():
+            leavings.forget(folder, trial_id)
         known = records.state(finished) if finished.exists() else None
         if known is not None and known.status in records.FINISHED:
             return Outcome(trial_id, known.status, known.reason, known.attempts)
         return _Attempt(task, earlier(folder, trial_id)).run(stop)
-
-
-def _forget(folder: Path, trial_id: str) -> None:
-    for path in (folder / f"{trial_id}.jsonl", folder / f"{trial_id}.jsonl.partial"):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(folder / "checkpoints" / trial_id, ignore_errors=True)
 
 
 class _Attempt:
@@ -85,6 +78,7 @@ class _Attempt:
                 child.close(seconds=5.0 if self.end else 0.0)
             self.writer.close()
         assert self.end is not None
+        leavings.clear(Path(self.task["folder"]), self.trial_id, self.end["status"])
         return self._outcome(self.end["status"], self.end.get("reason", ""), time.monotonic() - began)
 
     def _watch(self, child: Child, stop: Level, began: float) -> tuple[str, str] | None:

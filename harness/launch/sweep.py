@@ -12,10 +12,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from harness import records
-from harness.launch import lock, machine
+from harness.launch import leavings, lock, machine
 from harness.launch.attempts import FAILED
 from harness.launch.executor import Executor, Opened
 from harness.launch.options import Options, Outcome, Sweep, Task
@@ -45,6 +46,10 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
         for sweep in sweeps:
             stack.enter_context(lock.driver(sweep.folder, options.shard))
         plans = [(sweep, due(sweep, options)) for sweep in sweeps]
+        for sweep, plan in plans:
+            for state in plan.skipped.values():
+                # A kill may have come between its last row and this.
+                leavings.clear(sweep.folder, state.trial_id, state.status)
         stop = Stop(*(stop_file(sweep.folder) for sweep in sweeps))
         stack.callback(stop.clear)
         stack.enter_context(on_signals(stop))
@@ -56,7 +61,8 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
             with _terminal(sweeps, options) as out:
                 _drive(plans, options, stop, Progress(out, options.quiet), outcomes)
         tallies = [_tally(sweep, plan, outcomes) for sweep, plan in plans]
-        print_summary(tallies, stop.why if stop.level() else "", options.quiet)
+        begun_anew = options.force and not any(task["fresh"] for _, plan in plans for task in plan.tasks)
+        print_summary(tallies, stop.why if stop.level() else "", begun_anew, options.quiet)
     if all(tally.complete for tally in tallies):
         return 0
     return 130 if stop.level() else 1
@@ -79,6 +85,8 @@ def _drive(
         try:
             waiting = [(sweep, plan) for sweep, plan in plans if plan.tasks]
             with _opener(options)(options, [sweep for sweep, _ in waiting]) as executor:
+                if options.force:
+                    _begin_anew(waiting, stop)
                 for sweep, plan in waiting:
                     if stop.level() == GO:
                         arms = {task["job"]["trial_id"]: label(task["job"]) for task in plan.tasks}
@@ -110,6 +118,22 @@ def _drive(
             os._exit(130)
     if failure:
         raise failure[0]
+
+
+def _begin_anew(plans: Iterable[tuple[Sweep, Due]], stop: Stop) -> None:
+    """Forget what `--force` is to make again, all of it before the first trial begins.
+
+    After that the forced run is like any other: whatever cuts it, a trial that it has finished is not due again.
+    Waits for a supervisor that still holds a trial.
+    """
+    for _, plan in plans:
+        for task in plan.tasks:
+            folder, trial_id = Path(task["folder"]), task["job"]["trial_id"]
+            with lock.trial(folder, trial_id, give_up=stop.level) as held:
+                if not held or stop.level() != GO:
+                    return
+                leavings.forget(folder, trial_id)
+                task["fresh"] = False
 
 
 def _opener(options: Options) -> Opened:

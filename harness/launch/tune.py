@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +34,7 @@ from ray import tune  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 
 from harness.errors import EnvironmentProblem  # noqa: E402
-from harness.launch import machine  # noqa: E402
+from harness.launch import lock, machine  # noqa: E402
 from harness.launch.executor import Ended, Started, attempt  # noqa: E402
 from harness.launch.options import Options, Outcome, Sweep, Task  # noqa: E402
 from harness.launch.stop import GO, KILL, Level, alive, level_in, stop_file  # noqa: E402
@@ -44,7 +43,7 @@ OBJECT_STORE_BYTES = 100_000_000
 FRUITLESS_FITS = 3
 CHUNK = 2000
 """Trials in one `fit`; Tune rewrites its whole state as it goes, so a driver's work grows with their number."""
-_LONGEST_TEMP = 30
+_LONGEST_TEMP = 22
 """Characters; Ray's sockets lie 70 characters deeper, and a socket's path may have 107."""
 
 
@@ -63,7 +62,8 @@ class Actor(tune.Trainable):  # type: ignore[misc]
         host, pid = self.given["driver"]
         stop_file = Path(self.given["stop_file"])
         if "CUDA_VISIBLE_DEVICES" in os.environ:
-            task["environment"]["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+            # What Ray gives this actor; a task that says so itself has asked for none.
+            task["environment"].setdefault("CUDA_VISIBLE_DEVICES", os.environ["CUDA_VISIBLE_DEVICES"])
 
         def level() -> int:
             # A driver that was killed cannot ask; its successor waits until this trial is let go.
@@ -179,20 +179,19 @@ def opened(options: Options, sweeps: Sequence[Sweep]) -> Iterator[Fits]:
     Raises EnvironmentProblem when Ray does not start, or when no node can hold a trial.
     """
     parent = tempfile.gettempdir()
-    temp = Path(tempfile.mkdtemp(prefix="hr", dir=parent if len(parent) <= _LONGEST_TEMP else "/tmp"))
-    try:
+    with lock.scratch(Path(parent if len(parent) <= _LONGEST_TEMP else "/tmp")) as temp:
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **_where(options, sweeps, temp))
-        except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as problem:
-            where = f"at {options.address}" if options.address else "on this machine"
-            raise EnvironmentProblem(
-                f"Ray does not start {where}: {problem}. `--executor local` runs the same trials without Ray."
-            ) from problem
-        machine.refuse(sweeps, (node["Resources"] for node in ray.nodes() if node["Alive"]))
-        yield Fits(temp / "tune", options)
-    finally:
-        ray.shutdown()
-        shutil.rmtree(temp, ignore_errors=True)
+            try:
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **_where(options, sweeps, temp))
+            except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as problem:
+                where = f"at {options.address}" if options.address else "on this machine"
+                raise EnvironmentProblem(
+                    f"Ray does not start {where}: {problem}. `--executor local` runs the same trials without Ray."
+                ) from problem
+            machine.refuse(sweeps, (node["Resources"] for node in ray.nodes() if node["Alive"]))
+            yield Fits(temp / "tune", options)
+        finally:
+            ray.shutdown()
 
 
 def _where(options: Options, sweeps: Sequence[Sweep], temp: Path) -> Mapping[str, Any]:

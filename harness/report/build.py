@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.registry import lookup
 from harness.report import SECTIONS, markdown, page, published, style, tables
-from harness.report.evidence import Evidence, studies
+from harness.report.evidence import Evidence
+from harness.report.gather import studies
 from harness.report.section import Section
 
 

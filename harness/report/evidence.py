@@ -1,4 +1,4 @@
-"""What the report knows: records gathered into studies, and the published rows."""
+"""What the report knows: trials, the studies that they belong to, and the published rows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness import records
-from harness.errors import UsageError
 from harness.records import Record
 
 Arm = tuple[str, ...]
@@ -56,6 +53,12 @@ class Trial:
         """Axis to level label."""
         return {axis: str(label) for axis, label in self.header["ablation"]["arm"].items()}
 
+    @property
+    def task(self) -> Mapping[str, Any]:
+        """The header's description of the task; without title and metric where the trial ended before it knew them."""
+        task: Mapping[str, Any] = self.header.get("task") or {}
+        return task
+
     @functools.cached_property
     def table(self) -> dict[tuple[str, str], list[tuple[int, float]]]:
         """(split, name) to its (step, value) pairs, in order."""
@@ -78,7 +81,7 @@ class Trial:
     @property
     def score(self) -> float:
         """The task's primary metric on the test split, nan unless the trial is done."""
-        return self.last("test", self.header["task"]["primary"]) if self.status == "done" else math.nan
+        return self.last("test", self.task["primary"]) if self.status == "done" else math.nan
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Study:
     ablation: Mapping[str, Any]
     trials: tuple[Trial, ...]
     set_aside: int = 0
-    """Records of earlier forms of the file, which differ in more than the seed from the newest of their arm."""
+    """Records of other forms of the file or with other settings, which cannot be compared with those that are kept."""
 
     @property
     def name(self) -> str:
@@ -97,6 +100,20 @@ class Study:
     @property
     def kind(self) -> str:
         return str(self.ablation["kind"])
+
+    @property
+    def file(self) -> str:
+        """The question file: a smoke run has its name, kept apart by an ending."""
+        return f"ablations/{self.name.removesuffix('-smoke') if self.smoke else self.name}.toml"
+
+    @property
+    def smoke(self) -> bool:
+        return bool(self.ablation.get("smoke"))
+
+    @property
+    def settings(self) -> list[str]:
+        """The `--set` strings of the run."""
+        return [str(setting) for setting in self.ablation.get("settings") or []]
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -135,13 +152,27 @@ class Study:
     @property
     def tasks(self) -> dict[str, Mapping[str, Any]]:
         """Task title to the header's description, for the kind "train"."""
-        return {trial.header["task"]["title"]: trial.header["task"] for trial in self.trials if "task" in trial.header}
+        return {trial.task["title"]: trial.task for trial in self.trials if "title" in trial.task}
+
+    def title(self, trial: Trial) -> str:
+        """The title of a trial's task; one that ended before it knew it has that of the trials with the same choice."""
+        return str(trial.task.get("title") or self._titles.get(canonical(trial.spec.get("task")), ""))
+
+    @functools.cached_property
+    def _titles(self) -> dict[str, str]:
+        return {canonical(trial.spec["task"]): trial.task["title"] for trial in self.trials if "title" in trial.task}
+
+    def on(self, title: str) -> list[Trial]:
+        """The trials of the task with this title."""
+        return [trial for trial in self.trials if self.title(trial) == title]
 
     @property
     def task_axis(self) -> tuple[str, ...]:
         """("task",) where task titles tell its levels apart, so that columns or parts can stand for it; else ()."""
-        named = {(trial.header["task"]["title"], trial.labels["task"]) for trial in self.trials if "task" in self.axes}
-        return ("task",) if "task" in self.axes and len(named) == len(self.tasks) else ()
+        if "task" not in self.axes:
+            return ()
+        named = {(title, trial.labels["task"]) for trial in self.trials if (title := self.title(trial))}
+        return ("task",) if len(named) == len(self.tasks) else ()
 
     @property
     def labels(self) -> list[str]:
@@ -163,59 +194,6 @@ class Evidence:
         return [trial for study in self.studies for trial in study.trials]
 
 
-def folders(paths: Path | str | Iterable[Path | str]) -> list[Path]:
-    """The folders that hold records: each path itself, or its children.
-
-    Raises UsageError when a path does not exist or no record is found.
-    """
-    given = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
-    found: list[Path] = []
-    for path in given:
-        if not path.is_dir():
-            raise UsageError(f"The results folder '{path}' does not exist. Run an ablation first, or mend the path.")
-        candidates = [path, *sorted(child for child in path.iterdir() if child.is_dir())]
-        found += [folder for folder in candidates if any(folder.glob("*.jsonl*"))]
-    if not found:
-        places = ", ".join(f"'{path}'" for path in given) or "an empty list"
-        raise UsageError(
-            f"There is no trial record in {places}. Run an ablation first: harness run ablations/NAME.toml."
-        )
-    return list(dict.fromkeys(found))
-
-
-def read_folder(folder: Path) -> list[Record]:
-    """Every record of a folder, in the order of trial ids; a finished file wins over a partial one."""
-    return [records.read(state.path) for _, state in sorted(records.scan(folder).items())]
-
-
-def studies(paths: Path | str | Iterable[Path | str]) -> tuple[Study, ...]:
-    """The studies found under the paths, in the order of the paths and of their names."""
-    groups: dict[str, list[Record]] = {}
-    for folder in folders(paths):
-        for record in read_folder(folder):
-            groups.setdefault(record.header["ablation"]["name"], []).append(record)
-    if not groups:
-        raise UsageError("No record has a readable header yet. Wait for the first trial, or remove the broken files.")
-    return tuple(_study(group) for group in groups.values())
-
-
-def _study(group: list[Record]) -> Study:
-    """Keep what belongs to the newest form of the file; set the rest aside and count it."""
-    newest_first = sorted(group, key=lambda record: (-float(record.header["created"]), record.trial_id))
-    ablation = newest_first[0].header["ablation"]
-    identity: dict[str, str] = {}
-    taken: set[tuple[str, int]] = set()
-    kept = []
-    for record in newest_first:
-        trial = Trial(record)
-        arm = json.dumps(trial.labels, sort_keys=True)
-        rest = json.dumps({key: value for key, value in trial.spec.items() if key != "seed"}, sort_keys=True)
-        fits = set(trial.labels) == set(ablation["compare"]) and all(
-            label in map(str, ablation["levels"][axis]) for axis, label in trial.labels.items()
-        )
-        if fits and identity.setdefault(arm, rest) == rest and (arm, trial.seed) not in taken:
-            taken.add((arm, trial.seed))
-            kept.append(trial)
-    whole = Study(ablation, tuple(kept), set_aside=len(group) - len(kept))
-    ordered = tuple(trial for trials in whole.arms().values() for trial in trials)
-    return Study(ablation, ordered, whole.set_aside)
+def canonical(value: Any) -> str:
+    """One text for equal JSON values."""
+    return json.dumps(value, sort_keys=True)

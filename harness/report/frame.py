@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records import Record
-from harness.report.evidence import folders, read_folder
+from harness.report.gather import folders, read_folder
 
 METRIC_COLUMNS = ("name", "split", "step", "value", "unit", "time", "attempt")
 IDENTITY_COLUMNS = ("ablation", "trial_id", "kind", "status", "seed")
@@ -71,7 +71,7 @@ def identity(record: Record) -> dict[str, Any]:
     for part in ("model", "timer"):
         if "structure" in spec.get(part, {}):
             about["structure"] = spec[part]["structure"]
-    if "backend" in header:
+    if header.get("backend"):
         about["backend"] = header["backend"]
     about["device"] = header.get("device", {}).get("kind", "")
     return about | {axis: str(label) for axis, label in ablation["arm"].items()}

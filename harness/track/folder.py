@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,13 @@ class Folder:
     """Ships the records in `path` to the experiment of the same name.
 
     Only files that changed are read. A folder that the store remembers as delivered is not even compared,
-    unless `thorough`.
+    unless `thorough`. Where `only` is given, the other trials are shipped by other processes; of them just the
+    files are read, for the parent run's summary.
     """
 
-    def __init__(self, path: Path, uri: str, thorough: bool) -> None:
+    def __init__(self, path: Path, uri: str, thorough: bool, only: Collection[str] | None = None) -> None:
         self.path, self.uri, self.thorough = path, uri, thorough
+        self.only = None if only is None else frozenset(only)
         self.refused: dict[str, str] = {}
         """Trial id to the reason for which the store, which answers, does not take its record."""
         self._runs: Runs | None = None
@@ -65,6 +68,8 @@ class Folder:
         if runs is None:
             return
         for trial_id, stamp in stamps.items():
+            if not self._is_ours(trial_id):
+                continue
             seen = self._seen.get(trial_id)
             if seen is not None and seen.stamp == stamp and not (final and seen.status == "running"):
                 continue
@@ -72,7 +77,7 @@ class Folder:
                 raise OutOfTime
             self._record(runs, trial_id, paths[trial_id], stamp, final)
         if final:
-            self._settle(runs, stamps)
+            self._settle(runs, paths, stamps)
 
     def disconnect(self) -> None:
         """After a failure: what a lost answer did is unknown, so the runs are found again before the next word."""
@@ -82,7 +87,7 @@ class Folder:
         """Trial id to the number of committed rows (the end row among them) not known to be in MLflow."""
         left = {}
         for trial_id, path in files(self.path).items():
-            taken = None if self._is_done(trial_id, path) else _take(path)
+            taken = None if not self._is_ours(trial_id) or self._is_done(trial_id, path) else _take(path)
             if taken is None:
                 continue
             run = self._shipped.get(trial_id)
@@ -96,7 +101,8 @@ class Folder:
     def _connect(self, stamps: dict[str, Stamp]) -> Runs | None:
         """The experiment's runs, found; None when the store remembers this very state."""
         store.prepare(self.uri)
-        runs = Runs(store.client(self.uri), self.path.name, store.artifact_location(self.uri, self.path.parent))
+        artifacts = store.artifact_location(self.uri, self.path.parent)
+        runs = Runs(store.client(self.uri), self.path.name, artifacts, self.only)
         self._remembered = None
         self._seen.clear()
         if runs.remembered == _fingerprint(stamps) and not self.thorough:
@@ -113,27 +119,41 @@ class Folder:
             if taken is None:
                 return
             # A partial file that nobody touched since the start waits for its turn: it is not running.
-            live = not final and stamp[1] >= self._started_ns
+            live = not final and self._is_touched(stamp)
             run = runs.deliver(taken, live)
             text = describe.text_hash(taken.header)
             if live and taken.end is None:
-                runs.reopen(text)
+                runs.parents.reopen(text)
         except Exception as problem:
             if not runs.ping():
                 raise Offline(store.reason(problem)) from problem
             self.refused[trial_id] = store.reason(problem)
             self._seen[trial_id] = _Seen(stamp, "", "", 0.0)
             return
-        ended = taken.end["time"] if taken.end else stamp[1] / 1e9
-        self._seen[trial_id] = _Seen(stamp, text, run.status, ended)
+        self._seen[trial_id] = _Seen(stamp, text, run.status, _ended(taken, stamp))
 
-    def _settle(self, runs: Runs, stamps: dict[str, Stamp]) -> None:
-        for text in {seen.text for seen in self._seen.values() if seen.text}:
-            trials = [seen for seen in self._seen.values() if seen.text == text]
-            if text in runs.parents:
-                runs.settle(text, Counter(seen.status for seen in trials), max(seen.ended for seen in trials))
-        if not self.refused and runs.remembered != _fingerprint(stamps):
+    def _settle(self, runs: Runs, paths: dict[str, Path], stamps: dict[str, Stamp]) -> None:
+        every = [self._seen.get(one) or self._glance(paths[one], stamp) for one, stamp in stamps.items()]
+        for text in {seen.text for seen in every if seen.text}:
+            trials = [seen for seen in every if seen.text == text]
+            runs.parents.settle(text, Counter(seen.status for seen in trials), max(seen.ended for seen in trials))
+        if self.only is None and not self.refused and runs.remembered != _fingerprint(stamps):
             runs.remember(_fingerprint(stamps))
+
+    def _glance(self, path: Path, stamp: Stamp) -> _Seen:
+        """What the record of another process's trial says by itself."""
+        taken = _take(path)
+        if taken is None:
+            return _Seen(stamp, "", "", 0.0)
+        status = "running" if taken.end is None and self._is_touched(stamp) else taken.status
+        return _Seen(stamp, describe.text_hash(taken.header), status, _ended(taken, stamp))
+
+    def _is_ours(self, trial_id: str) -> bool:
+        return self.only is None or trial_id in self.only
+
+    def _is_touched(self, stamp: Stamp) -> bool:
+        """Whether the file has changed since this process began."""
+        return stamp[1] >= self._started_ns
 
     def _is_done(self, trial_id: str, path: Path) -> bool:
         stamp, seen = _stamp(path), self._seen.get(trial_id)
@@ -147,6 +167,10 @@ def _take(path: Path) -> Snapshot | None:
         return take(path)
     except Exception:
         return None
+
+
+def _ended(taken: Snapshot, stamp: Stamp) -> float:
+    return float(taken.end["time"]) if taken.end else stamp[1] / 1e9
 
 
 def _stamp(path: Path) -> Stamp | None:

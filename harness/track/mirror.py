@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -26,7 +26,8 @@ class Mirror:
 
     Neither starting nor the sweep waits for the store; stopping waits at most `patience_s`. While the store
     does not answer, the thread tries again, ever more rarely. `thorough` compares every record with the
-    store even when that remembers the folder as delivered.
+    store even when that remembers the folder as delivered. `only` gives the ids of the trials that are this
+    process's to ship, by folder, where several processes share one (`--shard`).
     """
 
     def __init__(
@@ -37,11 +38,12 @@ class Mirror:
         interval_s: float = 2.0,
         patience_s: float = 30.0,
         thorough: bool = False,
+        only: Mapping[Path, Collection[str]] | None = None,
     ) -> None:
         self.uri, self.interval_s, self.patience_s = uri, interval_s, patience_s
         self.problem = ""
         """Why the store does not answer; empty while it does."""
-        self._folders = [Folder(folder, uri, thorough) for folder in folders]
+        self._folders = [Folder(folder, uri, thorough, (only or {}).get(folder)) for folder in folders]
         self._deadline = math.inf
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="mlflow-mirror", daemon=True)

@@ -6,28 +6,30 @@ What a run already holds is read from its own tags, so a new process goes on whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from harness.errors import EnvironmentProblem
 from harness.track import describe, shipping
+from harness.track.parents import PAGE, Parents
 from harness.track.shipping import Run
 from harness.track.snapshot import Snapshot
 
-PAGE = 1000
-
 
 class Runs:
-    """The runs of the experiment `name`, which is made when it is missing. Every method talks to the store."""
+    """The runs of the experiment `name`, which is made when it is missing. Every method talks to the store.
 
-    def __init__(self, client: Any, name: str, artifacts: str | None) -> None:
-        self.client, self.name, self.artifacts = client, name, artifacts
+    Where `only` is given, the runs of all other trials are another process's, and left alone.
+    """
+
+    def __init__(self, client: Any, name: str, artifacts: str | None, only: Collection[str] | None = None) -> None:
+        self.client, self.name, self.artifacts, self.only = client, name, artifacts, only
         self.experiment = self._experiment()
         self.trials: dict[str, Run] = {}
-        self.parents: dict[str, Run] = {}
+        self.parents = Parents(client, self.experiment.experiment_id, name)
 
     def find(self) -> None:
-        """Read what the store holds, in one search. Of several runs for a trial the fullest is kept."""
+        """Read what the store holds. Of several runs for a trial the fullest is kept, of several parents the first."""
         token = None
         while True:
             page = self.client.search_runs(
@@ -37,7 +39,8 @@ class Runs:
                 self._take(found.info.run_id, found.data.tags)
             token = page.token
             if not token:
-                return
+                break
+        self.parents.find()
 
     def ping(self) -> bool:
         """Whether the store answers at all."""
@@ -72,22 +75,6 @@ class Runs:
             shipping.state(self.client, run, "interrupted", "KILLED")
         return run
 
-    def settle(self, text: str, counts: Mapping[str, int], ended: float) -> None:
-        """Close the parent run of the sweep whose text hash is `text`; `counts` are its trials by status."""
-        run = self.parents[text]
-        summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        if run.status == summary:
-            return
-        statuses = {describe.RUN_STATUS[status] for status in counts}
-        worst = next((one for one in ("KILLED", "FAILED") if one in statuses), "FINISHED")
-        shipping.state(self.client, run, summary, worst, ended)
-
-    def reopen(self, text: str) -> None:
-        """Mark a sweep as running again."""
-        run = self.parents[text]
-        if run.status != "running":
-            shipping.state(self.client, run, "running", "RUNNING")
-
     def remember(self, fingerprint: str) -> None:
         """Note on the experiment that a folder in this state is delivered whole."""
         self.client.set_experiment_tag(self.experiment.experiment_id, "harness.delivered", fingerprint)
@@ -95,12 +82,6 @@ class Runs:
     @property
     def remembered(self) -> str:
         return str(self.experiment.tags.get("harness.delivered", ""))
-
-    def describe_experiment(self, note: str) -> None:
-        """Put the question into the experiment's description."""
-        if self.experiment.tags.get(describe.NOTE) != note:
-            self.client.set_experiment_tag(self.experiment.experiment_id, describe.NOTE, note)
-            self.experiment.tags[describe.NOTE] = note
 
     def _experiment(self) -> Any:
         found = self.client.get_experiment_by_name(self.name)
@@ -120,6 +101,9 @@ class Runs:
         return found
 
     def _take(self, run_id: str, tags: Mapping[str, str]) -> None:
+        trial_id = tags.get("harness.trial_id", "")
+        if tags.get("harness.kind") != "trial" or (self.only is not None and trial_id not in self.only):
+            return
         rows = int(tags.get("harness.rows", 0))
         run = Run(
             run_id,
@@ -129,20 +113,17 @@ class Runs:
             tags.get("harness.record", ""),
             "harness.rows" in tags,
         )
-        if tags.get("harness.kind") == "sweep":
-            self.parents.setdefault(tags["harness.text"], run)
-        elif tags.get("harness.kind") == "trial":
-            other = self.trials.get(tags["harness.trial_id"])
-            if other is None:
-                self.trials[tags["harness.trial_id"]] = run
-                return
-            kept, extra = (run, other) if (bool(run.record), rows) > (bool(other.record), other.rows) else (other, run)
-            self.client.delete_run(extra.run_id)
-            self.trials[tags["harness.trial_id"]] = kept
+        other = self.trials.get(trial_id)
+        if other is None:
+            self.trials[trial_id] = run
+            return
+        kept, extra = (run, other) if (bool(run.record), rows) > (bool(other.record), other.rows) else (other, run)
+        self.client.delete_run(extra.run_id)
+        self.trials[trial_id] = kept
 
     def _create(self, taken: Snapshot) -> Run:
         header = taken.header
-        parent = self._parent(taken)
+        parent = self.parents.of(header)
         tags = {**describe.tags(header), "status": "running", "attempt": "1", "mlflow.parentRunId": parent.run_id}
         made = self.client.create_run(
             self.experiment.experiment_id,
@@ -151,19 +132,3 @@ class Runs:
             run_name=describe.run_name(header),
         )
         return Run(made.info.run_id, "running")
-
-    def _parent(self, taken: Snapshot) -> Run:
-        text = describe.text_hash(taken.header)
-        if text not in self.parents:
-            self.describe_experiment(describe.note(taken.header))
-            made = self.client.create_run(
-                self.experiment.experiment_id,
-                start_time=describe.milliseconds(taken.header["created"]),
-                tags=describe.sweep_tags(taken.header, self.name),
-                run_name=self.name,
-            )
-            self.parents[text] = Run(made.info.run_id, "running")
-            shipping.upload(
-                self.client, made.info.run_id, {"ablation.toml": str(taken.header["ablation"].get("text", "")).encode()}
-            )
-        return self.parents[text]

@@ -115,6 +115,8 @@ def _open_file(uri: str, file: Path) -> None:
     _configure()
     from mlflow.store.db.utils import _get_latest_schema_revision
 
+    if not file.exists():
+        _make_file(file)
     # MLflow upgrades some older files unasked as it opens them, so the copy is made before.
     if _revision(file) not in (None, _get_latest_schema_revision()):
         import mlflow.db
@@ -127,6 +129,18 @@ def _open_file(uri: str, file: Path) -> None:
             kept.unlink()
             raise
     client(uri).search_experiments(max_results=1)
+
+
+def _make_file(file: Path) -> None:
+    """Make a database beside `file` and renamed when whole; half of one, left by a killed process, never opens."""
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    beside = file.with_name(f"{file.name}.making")
+    beside.unlink(missing_ok=True)
+    engine = create_sqlalchemy_engine(f"sqlite:///{beside.resolve()}")
+    _initialize_tables(engine)
+    engine.dispose()
+    beside.replace(file)
 
 
 def _revision(file: Path) -> str | None:

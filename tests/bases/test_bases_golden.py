@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from basis_checks import EPS
 
 from harness.bases.fout import FouT
 from harness.bases.legs import LegS
 from harness.bases.legt import LegT
+from harness.bases.normal import normal_form
+from harness.kernels import KERNELS
+from harness.kernels.backend import DPLR, Dense, Request
+from harness.registry import lookup
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "official_kernels.npz"))
 BASES = {"legs": LegS(), "legt": LegT(), "fout": FouT()}
@@ -35,6 +40,25 @@ def recurrence(A, B, C, dt, length):
     return kernels
 
 
+def heads(value, count):
+    """The same array for every head."""
+    return torch.from_numpy(np.ascontiguousarray(value)).expand(count, *value.shape)
+
+
+def dense(basis, n, shift, C, dt):
+    A, B = basis.matrices(n)
+    return Dense(
+        heads(A - shift * np.eye(n), len(dt)), heads(B, len(dt)), torch.from_numpy(C)[None], torch.from_numpy(dt)
+    )
+
+
+def dplr(basis, n, shift, C, dt):
+    """x = 2 Re(V z), so that y = C x = 2 Re((C V) z)."""
+    form = normal_form(basis, n)
+    A, B, P = (heads(value, len(dt)) for value in (form.Lambda - shift, form.B, form.P))
+    return DPLR(A, B, P, torch.from_numpy(C @ form.V)[None], torch.from_numpy(dt))
+
+
 @over_cases
 def test_matrices_are_the_official_ones(name, n):
     official = case(name, n)
@@ -48,15 +72,18 @@ def test_matrices_are_the_official_ones(name, n):
 
 @over_cases
 @pytest.mark.parametrize("path", ["kernel_dense", "kernel_cauchy"])
-def test_kernels_agree_with_the_official_ones_to_their_own_error(name, n, path):
+@pytest.mark.parametrize("structure", [dense, dplr])
+@pytest.mark.parametrize("backend", ["reference", "krylov"])
+def test_kernels_agree_with_the_official_ones_to_their_own_error(name, n, path, structure, backend):
     official = case(name, n)
     theirs, C, dt = official[path], official["C"], official["dt"]
     # Their Cauchy path cannot divide by the zero frequency of FouT and damps the normal part by `real_tolerance`.
-    shift = float(official["real_tolerance"]) * np.eye(n) if path == "kernel_cauchy" else 0.0
-    their_error = np.abs(theirs - recurrence(official["A"] - shift, official["B"], C, dt, theirs.shape[1])).max()
-    A, B = BASES[name].matrices(n)
-    ours = recurrence(A - shift, B, C, dt, theirs.shape[1])
+    shift = float(official["real_tolerance"]) if path == "kernel_cauchy" else 0.0
+    H, L = theirs.shape
+    their_error = np.abs(theirs - recurrence(official["A"] - shift * np.eye(n), official["B"], C, dt, L)).max()
+    request = Request(structure.__name__, "bilinear", H, n, L, rank=len(official["P"]), dtype="float64")
+    ours = lookup("backend", KERNELS, backend)().kernel(structure(BASES[name], n, shift, C, dt), request)[0].numpy()
     # The band is what one rounding of every entry of A and B does to a kernel of a contraction, over L steps.
-    band = theirs.shape[1] * EPS * np.abs(C).sum(axis=1).max() * np.abs(B).max() * dt.max()
+    band = L * EPS * np.abs(C).sum(axis=1).max() * np.abs(official["B"]).max() * dt.max()
     assert their_error <= 16 * band
     assert np.abs(ours - theirs).max() <= 2 * their_error + band

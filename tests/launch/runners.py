@@ -70,7 +70,8 @@ def _rows_of(checkpoints: Path) -> int:
 
 def _header(job: dict[str, Any]) -> dict[str, Any]:
     return {"row": "header", "schema": 1, "trial_id": job["trial_id"], "created": time.time(), "spec": job["spec"],
-            "ablation": job["ablation"], "data": {"fingerprint": "f1"}, "pid": os.getpid()}  # fmt: skip
+            "ablation": job["ablation"], "data": {"fingerprint": "f1"}, "pid": os.getpid(),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}  # fmt: skip
 
 
 def _end(emit: Emit, status: str, reason: str, attempt: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import psutil
 import pytest
 from launch_toy import HERE, ROOT, ends, job, options, rows, steps, sweep, until
 
+from harness import records
+from harness.launch import leavings
 from harness.launch.options import Outcome
 from harness.launch.queue import due
 from harness.launch.stop import GO, KILL, STOP
@@ -79,7 +82,7 @@ def test_a_child_that_dies_before_its_header_still_leaves_a_readable_record(tmp_
     outcome = attempt(tmp_path, job(1), plugins=("no_such_plugin",))
     header, end = rows(tmp_path, 1)
     assert (outcome.status, header["row"], header["trial_id"]) == ("error", "header", f"{1:012x}")
-    assert "'no_such_plugin' cannot be imported" in end["reason"]
+    assert "'no_such_plugin' cannot be loaded" in end["reason"]
 
 
 def test_a_row_larger_than_the_pipe_arrives_whole(tmp_path: Path) -> None:
@@ -111,6 +114,41 @@ def test_a_forced_trial_starts_afresh(tmp_path: Path) -> None:
     first = rows(tmp_path, 1)[0]["created"]
     assert attempt(tmp_path, job(1), force=True).attempt == 1
     assert rows(tmp_path, 1)[0]["created"] > first
+
+
+def test_a_second_supervisor_of_a_fresh_task_goes_on_with_what_the_first_has_begun(tmp_path: Path) -> None:
+    one = job(1, fault="killed", at=2, once=True, steps=4)
+    attempt(tmp_path, one)
+    whole = tmp_path / f"{1:012x}.jsonl"
+    *kept, _ = whole.read_text().splitlines(keepends=True)
+    whole.with_suffix(".jsonl.partial").write_text("".join(kept))
+    whole.unlink()
+    assert attempt(tmp_path, one, force=True).attempt == 2
+    assert (steps(tmp_path, 1), ends(tmp_path, 1)) == ([0, 1, 2, 3], ["done"])
+    assert [row["resumed_step"] for row in rows(tmp_path, 1) if row["row"] == "attempt"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("fault", "left"), [("", False), ("diverges", False), ("unsupported", False), ("raises", True)]
+)
+def test_a_trial_that_is_over_leaves_no_checkpoints(tmp_path: Path, fault: str, left: bool) -> None:
+    attempt(tmp_path, job(1, fault=fault))
+    assert leavings.checkpoints(tmp_path, f"{1:012x}").exists() == left
+
+
+def test_a_record_that_cannot_be_ended_keeps_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = records.Writer.write
+
+    def full(self: records.Writer, row: records.Row) -> None:
+        if row["row"] == "end":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.Writer, "write", full)
+        assert attempt(tmp_path, job(1)).status == "interrupted"
+    assert attempt(tmp_path, job(1)).status == "done"
+    assert [row["resumed_step"] for row in rows(tmp_path, 1) if row["row"] == "attempt"] == [3]
 
 
 def test_a_trial_asked_to_stop_ends_interrupted_and_goes_on_later(tmp_path: Path) -> None:

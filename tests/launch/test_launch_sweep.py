@@ -6,16 +6,19 @@ import itertools
 import os
 import pty
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from launch_toy import drive, ends, job, options, signal_group, steps, sweep, until
+from launch_toy import ROOT, drive, ends, job, options, signal_group, steps, sweep, until
 
 from harness import records
 from harness.errors import EnvironmentProblem
 from harness.launch import lock, machine
 from harness.launch.queue import due, mine
+from harness.launch.stop import stop_file
 from harness.launch.sweep import run
 
 
@@ -127,6 +130,72 @@ def test_a_deadline_stops_cleanly_and_the_rest_goes_on_later(tmp_path: Path) -> 
     assert set(statuses(tmp_path).values()) <= {"done", "interrupted"}
     assert run([toy], options(slots=4)) == 0
     assert all((steps(tmp_path, seed), ends(tmp_path, seed)) == (list(range(6)), ["done"]) for seed in range(4))
+
+
+def test_a_forced_run_that_is_cut_goes_on_without_force(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([sweep(tmp_path, *(job(seed, steps=6) for seed in range(4)))], options()) == 0
+    before = created(tmp_path)
+    slow = sweep(tmp_path, *(job(seed, steps=6, pause_s=0.2) for seed in range(4)))
+    assert run([slow], options(slots=1, deadline_s=2.0, force=True, quiet=False)) == 130
+    assert "Run it again without --force to go on" in capfd.readouterr().out
+    forced = created(tmp_path)
+    assert 0 < len(forced) < 4 and not forced.items() & before.items()
+    assert run([slow], options(slots=4)) == 0
+    assert forced.items() <= created(tmp_path).items() and len(created(tmp_path)) == 4
+
+
+def created(folder: Path) -> dict[str, float]:
+    return {one.trial_id: one.header["created"] for one in map(records.read, folder.glob("*.jsonl"))}
+
+
+def test_records_of_other_data_are_kept_until_their_turn(tmp_path: Path) -> None:
+    jobs = [job(seed, steps=6, pause_s=0.2) for seed in range(3)]
+    run([sweep(tmp_path, *jobs)], options(slots=3))
+    before = created(tmp_path)
+    changed = sweep(tmp_path, *jobs, fingerprints={f"{seed:012x}": "f2" for seed in range(3)})
+    assert run([changed], options(slots=1, deadline_s=0.6)) == 130
+    assert len(created(tmp_path).items() & before.items()) == 2
+
+
+@pytest.mark.parametrize(("asked", "seen"), [({}, ""), ({"gpus_per_trial": 1}, "7"), ({"gpus_per_trial": 0.5}, "7")])
+def test_a_trial_sees_the_gpus_that_it_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, float], seen: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    assert run([sweep(tmp_path, job(1), **asked)], options()) == 0
+    [record] = map(records.read, tmp_path.glob("*.jsonl"))
+    assert record.header["gpus"] == seen
+
+
+def test_a_timing_sees_what_its_driver_sees(tmp_path: Path) -> None:
+    [task] = due(sweep(tmp_path, job(1), exclusive=True), options()).tasks
+    assert task["environment"] == {}
+
+
+def test_drivers_of_one_number_on_two_hosts_have_two_stop_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = set()
+    for host in ("one", "other"):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        names.add(stop_file(tmp_path))
+    assert len(names) == 2
+
+
+def test_a_scratch_folder_goes_with_its_holder_and_a_killed_ones_with_the_next(tmp_path: Path) -> None:
+    hold = (
+        f"import os, signal; from pathlib import Path; from harness.launch import lock\n"
+        f"with lock.scratch(Path({str(tmp_path)!r})) as folder: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", hold], cwd=ROOT, check=False)
+    foreign = tmp_path / f"{lock.SCRATCH}of-someone-else"
+    foreign.mkdir()
+    [left] = set(tmp_path.iterdir()) - {foreign}
+    with lock.scratch(tmp_path) as one:
+        assert not left.exists()
+        with lock.scratch(tmp_path) as other:
+            assert one.exists() and other.exists()
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])

@@ -25,6 +25,7 @@ def header(
     levels: Mapping[str, Sequence[str]] | None = None,
     task: Mapping[str, Any] = DELAY,
     repeats: int = 3,
+    steps: int = 40,
     **ablation: Any,
 ) -> Row:
     """A header as `harness.trial` writes it; further keywords go into its `ablation`."""
@@ -39,7 +40,7 @@ def header(
         "dt": {"name": "log_uniform", "version": 1, "min": float(low), "max": float(high or low)},
         "model": {"name": "s4", "version": 1, "d_state": 64, "structure": "dplr"},
         "backend": {"name": arm.get("backend", "krylov"), "version": 1},
-        "training": {"name": "adamw", "version": 1, "steps": 40},
+        "training": {"name": "adamw", "version": 1, "steps": steps},
     }
     identity = hashlib.sha256(json.dumps([name, spec, arm, task["title"]], sort_keys=True).encode()).hexdigest()[:12]
     return {
@@ -60,6 +61,8 @@ def header(
             "levels": {axis: list(labels) for axis, labels in levels.items()},
             "arm": dict(arm),
             "repeats": repeats,
+            "settings": [],
+            "smoke": False,
             "tolerance": None,
             "labels": [],
             **ablation,
@@ -95,12 +98,19 @@ def write(results: Path, rows: Sequence[Row]) -> Path:
     return folder
 
 
-def trial(results: Path, score: float, status: str = "done", reason: str = "", **about: Any) -> Path:
+def trial(
+    results: Path,
+    score: float,
+    status: str = "done",
+    reason: str = "",
+    references: Mapping[str, float] = {"chance": 0.1, "zero": 0.6},
+    **about: Any,
+) -> Path:
     """A training record whose primary test metric is `score`, with curves, references and windows."""
     head = header(**about)
     primary = head["task"]["primary"]
     dt = head["spec"]["dt"]
-    rows = [head, metric("chance", 0.1, 0, "reference"), metric("zero", 0.6, 0, "reference")]
+    rows = [head, *(metric(name, value, 0, "reference") for name, value in references.items())]
     for quantile, at in (("q05", 0.05), ("q25", 0.25), ("q50", 0.5), ("q75", 0.75), ("q95", 0.95)):
         window = 2 / (dt["max"] * (dt["min"] / dt["max"]) ** at)
         rows += [
@@ -114,6 +124,18 @@ def trial(results: Path, score: float, status: str = "done", reason: str = "", *
         rows += [metric(primary, score, 40, "test"), metric("train_s", 11.0, 40, "run", "s")]
         rows += [metric("sequences_per_s", 220.0, 40, "run"), metric("parameters", 1234.0, 40, "run")]
     return write(results, [*rows, end(status, reason)])
+
+
+def stub(results: Path, status: str = "out_of_memory", reason: str = "killed by signal 9", **about: Any) -> Path:
+    """The record of a trial that died before its own header: its supervisor wrote what the job alone tells.
+
+    It takes the place of a record with the same id.
+    """
+    head = header(**about)
+    (results / head["ablation"]["name"] / f"{head['trial_id']}.jsonl").unlink(missing_ok=True)
+    del head["task"]
+    empty = {"fingerprint": "", "kind": "", "source": "", "labels": []}
+    return write(results, [head | {"data": empty, "backend": None, "device": {}}, end(status, reason)])
 
 
 def sweep(
@@ -153,10 +175,15 @@ def throughput(
     lengths: Sequence[int] = (1024,),
     gates: Mapping[str, bool] | None = None,
     unsupported: Mapping[str, Sequence[str]] | None = None,
+    raised: Mapping[str, str] | None = None,
+    **timing: Any,
 ) -> Path:
-    """A timing record: `seconds` by backend (and "<baseline>#2"), the first backend being the baseline."""
-    unsupported, gates = unsupported or {}, gates or {}
-    backends = list(dict.fromkeys([*(name for name in seconds if "#" not in name), *gates, *unsupported]))
+    """A timing record: `seconds` by backend (and "<baseline>#2"), the first backend being the baseline.
+
+    `raised` is backend to error; further keywords are parameters of the timer.
+    """
+    unsupported, gates, raised = unsupported or {}, gates or {}, raised or {}
+    backends = list(dict.fromkeys([*(name for name in seconds if "#" not in name), *gates, *unsupported, *raised]))
     head = header(
         "speed", {"timer.length": str(length)}, levels={"timer.length": [str(one) for one in lengths]}, repeats=1
     )
@@ -168,6 +195,7 @@ def throughput(
         "dtype": "float32",
         "direction": "forward",
         "threads": 1,
+        **timing,
     }
     head["spec"] = {"kind": "throughput", "seed": 0, "timer": timer, "basis": {"name": "legs", "version": 1}}
     head["spec"]["dt"] = {"name": "log_uniform", "version": 1, "min": 0.001, "max": 0.1}
@@ -178,7 +206,9 @@ def throughput(
     for backend, reasons in unsupported.items():
         rows.append({"row": "unsupported", "backend": backend, "reasons": list(reasons)})
     for backend in backends:
-        if backend in unsupported:
+        if backend in raised:
+            rows.append({"row": "gate", "backend": backend, "passed": False, "reason": raised[backend]})
+        if backend in unsupported or backend in raised:
             continue
         passed = gates.get(backend, True)
         error = 2e-7 if passed else 0.5

@@ -5,41 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from report_builder import LISTOPS, equivalence, sweep, throughput, trial
+from report_builder import DELAY, LISTOPS, equivalence, sweep, throughput, trial
+from report_reading import evidence, only, section, spoken
 
 from harness.errors import UsageError
 from harness.registry import lookup, summary
 from harness.report import SECTIONS, published
 from harness.report.build import sections
-from harness.report.evidence import Evidence, studies
-from harness.report.section import Part, Section
-from harness.report.sections.bases import SHOWN, TIMES, kernels
+from harness.report.evidence import Evidence
+from harness.report.gather import studies
 from harness.report.sections.lra import TASKS, column
-from harness.report.sections.timings import timings
 from harness.report.statistics import Estimate
 
 PUBLISHED = published.lra([])
-
-
-def evidence(results: Path) -> Evidence:
-    return Evidence(studies(results))
-
-
-def section(results: Path, name: str) -> Section:
-    return lookup("report section", SECTIONS, name)().build(evidence(results))
-
-
-def only(found: Section) -> Part:
-    (part,) = found.parts
-    return part
-
-
-def spoken(part: Part) -> str:
-    return " ".join([part.headline, *part.sentences])
 
 
 def rmse(arm: Mapping[str, str], seed: int) -> float:
@@ -217,6 +199,36 @@ def test_windows_stand_beside_length_and_lag(tmp_path: Path) -> None:
     assert (row["length"], row["lag"], row["window q50 at start"]) == (256, 64, 250.0)
 
 
+@pytest.mark.parametrize(("task", "name"), [(DELAY, "delay"), (LISTOPS, "lra")])
+def test_references_of_two_lags_are_two_notes_and_no_mean(tmp_path: Path, task: Mapping[str, Any], name: str) -> None:
+    zero = {"16": 0.6, "64": 0.3}
+    levels = {"task.lag": list(zero)}
+    for lag, score in zero.items():
+        trial(tmp_path, 0.2, references={"zero": score}, task=task, levels=levels, arm={"task.lag": lag})
+    table = only(section(tmp_path, name)).tables[0]
+    factor, digits = (100, 1) if name == "lra" else (1, 3)
+    notes = [note for note in table.notes if "Reference" in note]
+    said = [f"Reference, no model, at task.lag {lag}: zero {factor * score:.{digits}f}." for lag, score in zero.items()]
+    assert [note.removeprefix("ListOps: ") for note in notes] == said
+    assert not any("reference" in str(cell) for cell in table.data.iloc[:, 0])
+
+
+def test_lines_of_references_are_drawn_only_where_they_hold_for_every_point(tmp_path: Path) -> None:
+    for lag in ("16", "64"):
+        trial(tmp_path / "two", 0.2, levels={"task.lag": ["16", "64"]}, arm={"task.lag": lag})
+    trial(tmp_path / "one", 0.2)
+    captions = [only(section(tmp_path / which, "delay")).figures[0].caption for which in ("one", "two")]
+    assert ["dashed lines" in caption for caption in captions] == [True, False]
+
+
+def test_the_text_of_a_figure_names_dt_only_where_it_is_an_axis(tmp_path: Path) -> None:
+    sweep(tmp_path / "without", lambda arm, seed: 0.3, levels={"basis": ["legs", "legt"]})
+    sweep(tmp_path / "with", rmse, seeds=1)
+    without, with_dt = (only(section(tmp_path / which, "delay")).figures[0].alt for which in ("without", "with"))
+    assert without == "Delay: rmse of 2 arms. The best mean is 0.300, by legs."
+    assert "3 arms at 2 settings of dt. The best mean is 0.190, by legt at dt 0.008." in with_dt
+
+
 def test_two_lags_of_one_task_are_two_rows(tmp_path: Path) -> None:
     sweep(tmp_path, lambda arm, seed: float(arm["task"]), levels={"task": ["1", "2"], "dt": ["0.008"]})
     table = only(section(tmp_path, "delay")).tables[0].data.set_index("task")
@@ -245,49 +257,6 @@ def test_equivalence_with_one_backend_missing_is_not_called_agreement(tmp_path: 
 def test_equivalence_of_a_loss_that_is_not_finite_is_no_agreement(tmp_path: Path) -> None:
     equivalence(tmp_path, math.nan)
     assert only(section(tmp_path, "equivalence")).tables[0].data.iloc[0]["verdict"] == "do not agree"
-
-
-def test_throughput_gives_median_quartiles_and_ratio(tmp_path: Path) -> None:
-    baseline = [0.010, 0.012, 0.014, 0.016, 0.018]
-    throughput(tmp_path, {"reference": baseline, "reference#2": baseline, "fast": [one / 2 for one in baseline]})
-    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("backend")
-    time = table.loc["fast", "median ms [quartiles]"]
-    assert (time.low, time.value, time.high) == pytest.approx((6.0, 7.0, 8.0))
-    assert table.loc["fast", "ratio to baseline"].value == pytest.approx(2.0)
-    # 8 heads times 1024 over 7 ms, in millions.
-    assert table.loc["fast", "10^6 elements/s"] == pytest.approx(8 * 1024 / 7e-3 / 1e6)
-
-
-def test_a_backend_that_fails_the_gate_is_reported_and_not_timed(tmp_path: Path) -> None:
-    throughput(tmp_path, {"reference": [0.01] * 4}, gates={"wrong": False})
-    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("backend")
-    assert table.loc["wrong", "outcome"] == "failed gate"
-    assert math.isnan(table.loc["wrong", "median ms [quartiles]"].value)
-    assert table.loc["wrong", "error"] == 0.5
-
-
-def test_an_unsupported_backend_says_why(tmp_path: Path) -> None:
-    throughput(tmp_path, {"reference": [0.01] * 4}, unsupported={"keops": ["KeOps needs a compiler."]})
-    table = only(section(tmp_path, "throughput")).tables[0]
-    assert "keops: unsupported: KeOps needs a compiler." in table.notes
-
-
-@pytest.mark.parametrize(("again", "outcome"), [(0.0104, "ok"), (0.0106, "unreliable")])
-def test_a_row_whose_baselines_drift_apart_is_unreliable(tmp_path: Path, again: float, outcome: str) -> None:
-    throughput(tmp_path, {"reference": [0.010] * 4, "reference#2": [again] * 4, "fast": [0.005] * 4})
-    assert set(only(section(tmp_path, "throughput")).tables[0].data["outcome"]) == {outcome}
-
-
-def test_the_baselines_own_ratio_is_that_of_its_two_timings(tmp_path: Path) -> None:
-    throughput(tmp_path, {"reference": [0.0100] * 4, "reference#2": [0.0104] * 4})
-    (row,) = timings(studies(tmp_path)[0])
-    assert row.speed.value == pytest.approx(0.0100 / 0.0104)
-
-
-def test_throughput_is_plotted_against_length_when_there_are_several(tmp_path: Path) -> None:
-    for length in (256, 512):
-        throughput(tmp_path, {"reference": [0.01] * 4}, length=length, lengths=(256, 512))
-    assert len(only(section(tmp_path, "throughput")).figures) == 1
 
 
 def test_a_learning_curve_is_the_mean_with_a_band_from_lowest_to_highest(tmp_path: Path) -> None:
@@ -329,36 +298,6 @@ def test_provenance_names_command_commit_versions_data_and_trials(tmp_path: Path
     assert "torch 2.13.0" in told["Versions"]
     assert "fingerprint abc123" in told["Data"]
     assert set(trials.data["trial"]) == {path.stem for path in folder.glob("*.jsonl")}
-
-
-def test_records_of_an_earlier_form_of_the_file_are_set_aside(tmp_path: Path) -> None:
-    sweep(tmp_path, rmse, seeds=2)
-    gone = sweep(tmp_path, rmse, seeds=1, levels={"basis": ["legs"], "dt": ["0.5"]}, name="other")
-    old = next(gone.glob("*.jsonl"))
-    text = (
-        old.read_text().replace('"name":"other"', '"name":"study"').replace('"created":1790000000.0', '"created":1.0')
-    )
-    (tmp_path / "study" / old.name).write_text(text)
-    old.unlink()
-    (study,) = studies(tmp_path)
-    assert (len(study.trials), study.set_aside) == (12, 1)
-
-
-@pytest.mark.parametrize("name", ["legs", "legt", "fout", "lagt", "s4d-inv", "legs+fout"])
-def test_the_gallery_draws_finite_kernels(name: str) -> None:
-    from harness.bases import BASES
-
-    drawn = kernels(lookup("basis", BASES, name)(), TIMES)[:SHOWN]
-    assert drawn.shape[1] == len(TIMES)
-    assert np.isfinite(drawn).all()
-    assert np.abs(drawn).max() > 0.1
-
-
-def test_the_gallery_draws_legs_from_its_definition() -> None:
-    from harness.bases import BASES
-
-    # LegS: measure e^-t, p_0 = 1, so K_0(t) = e^-t.
-    assert kernels(lookup("basis", BASES, "legs")(), TIMES)[0] == pytest.approx(np.exp(-TIMES), rel=1e-12)
 
 
 def test_sections_come_only_where_the_evidence_speaks(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from harness.errors import EnvironmentProblem, UsageError
-from harness.tasks.files import write_arrays
+from harness.tasks import image
+from harness.tasks.files import digest, write_arrays
 from harness.tasks.image import Image, check, read_images
 from harness.tasks.sequences import Sequences
 
@@ -76,10 +77,17 @@ def test_references_are_chance_and_the_commonest_training_label(tmp_path: Path, 
     assert Image(val=20).open(tmp_path, 0).references() == {"chance": 0.1, "majority": 0.5}
 
 
-def test_labels_say_lossy_and_name_the_subset(small_root: Path) -> None:
-    assert Image(val=20).provenance(small_root).labels == ("lossy images (JPEG)",)
-    assert Image(train=2000, test=1000).provenance(small_root).labels == (
-        "lossy images (JPEG)",
+def test_a_copy_that_nobody_knows_is_labelled_unverified_and_not_lossy(small_root: Path) -> None:
+    assert Image(val=20).provenance(small_root).labels == ("unverified copy of CIFAR-10",)
+
+
+def test_a_copy_that_is_known_to_be_lossy_is_labelled_so(small_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(image.LOSSY, digest(small_root / "cifar10_gray.npz"), "lossy images (known)")
+    assert Image(val=20).provenance(small_root).labels == ("lossy images (known)",)
+
+
+def test_labels_name_the_subset(small_root: Path) -> None:
+    assert Image(train=2000, test=1000).provenance(small_root).labels[1:] == (
         "subset of 2,000 training images",
         "subset of 1,000 test images",
     )
@@ -96,8 +104,9 @@ def test_the_fingerprint_changes_with_one_pixel_and_with_a_parameter(tmp_path: P
     assert Image(train=10).provenance(one).fingerprint != marks[0]
 
 
-def test_a_missing_file_says_where_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match=r"'image' needs cifar10_gray\.npz.*Get it from"):
+def test_a_missing_file_says_where_to_get_it_and_what_it_holds(tmp_path: Path) -> None:
+    made_of = r"Get it from CIFAR-10 .*x_train \(50000, 1024\).*19595 R \+ 38470 G \+ 7471 B.*y_test \(10000,\)"
+    with pytest.raises(EnvironmentProblem, match=rf"'image' needs cifar10_gray\.npz.*{made_of}"):
         Image().provenance(tmp_path)
     with pytest.raises(EnvironmentProblem, match="--data-root"):
         Image().open(None, 0)
@@ -171,6 +180,14 @@ def test_the_real_file_is_cifar10_in_gray(data_root: Path) -> None:
     x = read_images(path)["x_train"]
     # The statistics stated with the file: mean 122.598, deviation 60.908, to half a unit of the last digit.
     assert x.mean() == pytest.approx(122.598, abs=5e-4) and x.std() == pytest.approx(60.908, abs=5e-4)
+
+
+def test_the_real_file_is_known_to_be_lossy(data_root: Path) -> None:
+    assert Image().provenance(data_root).labels == ("lossy images (JPEG)",)
+
+
+def test_records_of_the_real_file_keep_their_fingerprint(data_root: Path) -> None:
+    assert Image(train=8000, val=1000, test=2000).provenance(data_root).fingerprint == "92ed679ab5609cbb"
 
 
 def test_the_real_file_opens_with_the_lra_sizes(data_root: Path) -> None:

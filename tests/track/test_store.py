@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -125,3 +126,18 @@ def test_eight_processes_that_prepare_one_fresh_store_all_succeed(tmp_path: Path
     code = "import sys; from harness.track import prepare; prepare(sys.argv[1])"
     argv = [sys.executable, "-c", code, store.default(tmp_path)]
     assert [process.wait() for process in [subprocess.Popen(argv) for _ in range(8)]] == [0] * 8
+
+
+def test_a_process_killed_while_making_the_store_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    code = f"from harness.track import store; store.prepare({uri!r})"
+    maker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[2])
+    beside = tmp_path / "mlflow.db.making"
+    while not (beside.exists() and beside.stat().st_size > 20_000):
+        assert maker.poll() is None, "it was made before it could be killed"
+        time.sleep(0.001)
+    maker.kill()
+    maker.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    store.prepare(uri)
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db"}

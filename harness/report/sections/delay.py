@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from harness.report import style, words
+from harness.report import references, style, words
 from harness.report.evidence import Arm, Evidence, Study, Trial
 from harness.report.section import Figure, Part, Section, SectionBuilder, Table, plain, significant, text
 from harness.report.statistics import Estimate
@@ -45,7 +45,7 @@ def _own(evidence: Evidence) -> list[tuple[Study, str, Mapping[str, Any]]]:
 
 
 def _part(study: Study, title: str, task: Mapping[str, Any]) -> Part:
-    trials = [trial for trial in study.trials if trial.header["task"]["title"] == title]
+    trials = study.on(title)
     across = "dt" if "dt" in study.axes else ""
     down = [axis for axis in study.axes if axis not in ("dt", *study.task_axis)]
     levels = study.levels["dt"] if across else [str(task["primary"])]
@@ -56,24 +56,16 @@ def _part(study: Study, title: str, task: Mapping[str, Any]) -> Part:
         members.setdefault((arm, trial.labels["dt"] if across else levels[0]), []).append(trial)
     cells = {place: words.cell(group, words.scale(task)) for place, group in members.items()}
     arms = list(dict.fromkeys(arm for arm, _ in members))
-    references = _references(trials, words.scale(task))
+    known = references.by_task(trials, words.scale(task))
     stem = f"{study.name}-{title.lower()}"
     return Part(
         f"{title}: {study.name}",
         tables=(
-            _scores(stem, study, title, task, down, levels, arms, cells, references),
+            _scores(stem, study, title, task, down, levels, arms, cells, known),
             *_windows(stem, study, down, members),
         ),
-        figures=_figures(stem, title, task, levels, arms, cells, references),
+        figures=_figures(stem, title, task, levels, arms, cells, references.common(known), bool(across)),
     )
-
-
-def _references(trials: list[Trial], factor: float) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
-    for trial in trials:
-        for name in trial.names("reference"):
-            found.setdefault(name, []).append(trial.last("reference", name))
-    return {name: factor * float(np.mean(values)) for name, values in found.items()}
 
 
 def _scores(
@@ -85,7 +77,7 @@ def _scores(
     levels: list[str] | Any,
     arms: list[Arm],
     cells: Cells,
-    references: Mapping[str, float],
+    known: Mapping[str, references.Scores],
 ) -> Table:
     prefix = "dt " if "dt" in study.axes else ""
     rows = []
@@ -96,7 +88,8 @@ def _scores(
     caption = (
         f"{title}: {words.metric(task)} on the test split, {words.better(task)}. {words.seeds_sentence(cells.values())}"
     )
-    notes = [f"Reference, no model: {name} {plain(value)}." for name, value in references.items()]
+    notes = [f"Reference, no model: {name} {plain(value)}." for name, value in references.common(known).items()]
+    notes += references.notes(known, plain)
     notes += [f"{label}." for label in study.labels] + words.fewer(study, study.arms())
     formats = {name: (text if name in down else words.score_format(task)) for name in data.columns}
     return Table(f"{stem}-scores", caption, data, formats, tuple(notes))
@@ -138,7 +131,8 @@ def _figures(
     levels: list[str] | Any,
     arms: list[Arm],
     cells: Cells,
-    references: Mapping[str, float],
+    lines_across: references.Scores,
+    by_dt: bool,
 ) -> tuple[Figure, ...]:
     if not any(one.n for one in cells.values()):
         return ()
@@ -152,11 +146,11 @@ def _figures(
                 if (one := cells.get((arm, level))) is not None and one.n:
                     style.error_bars(axes, position + shift, one, index, None if named else words.arm_name(arm))
                     named = True
-        for index, (name, value) in enumerate(references.items()):
+        for index, (name, value) in enumerate(lines_across.items()):
             axes.axhline(value, color=style.MUTED, ls=style.dash(index + 1), lw=1, label=f"reference: {name}")
         axes.set_xticks(range(len(levels)), levels)
         axes.set_xlim(-0.5, len(levels) - 0.5)
-        axes.set_xlabel("dt" if len(levels) > 1 else "")
+        axes.set_xlabel("dt" if by_dt else "")
         axes.set_ylabel(words.metric(task))
         axes.grid(axis="y")
         style.legend_below(canvas, axes)
@@ -175,12 +169,12 @@ def _figures(
         axes.set_xlabel("dt")
         axes.tick_params(axis="y", rotation=0)
 
-    alt = _alt(title, task, levels, arms, cells)
+    alt = _alt(title, task, levels, arms, cells, by_dt)
+    dashed = "; dashed lines: references that need no model" if lines_across else ""
     drawn = [
         Figure(
             f"{stem}-scores",
-            f"{title}: {words.metric(task)} ({words.better(task)}), mean and 95 % t interval over seeds; "
-            f"dashed lines: references that need no model.",
+            f"{title}: {words.metric(task)} ({words.better(task)}), mean and 95 % t interval over seeds{dashed}.",
             alt,
             lines,
             (6.4, 3.8),
@@ -192,12 +186,11 @@ def _figures(
     return tuple(drawn)
 
 
-def _alt(title: str, task: Mapping[str, Any], levels: Any, arms: list[Arm], cells: Cells) -> str:
+def _alt(title: str, task: Mapping[str, Any], levels: Any, arms: list[Arm], cells: Cells, by_dt: bool) -> str:
     known = {place: one for place, one in cells.items() if one.n}
     pick = max if task["higher_is_better"] else min
     arm, level = pick(known, key=lambda place: known[place].value)
-    size = f"{words.count(len(arms), 'arm')} at {words.count(len(levels), 'setting')} of dt"
-    return (
-        f"{title}: {task['primary']} of {size}. "
-        f"The best mean is {plain(known[arm, level].value)}, by {words.arm_name(arm)} at {level}."
-    )
+    size, place = words.count(len(arms), "arm"), words.arm_name(arm)
+    if by_dt:
+        size, place = f"{size} at {words.count(len(levels), 'setting')} of dt", f"{place} at dt {level}"
+    return f"{title}: {task['primary']} of {size}. The best mean is {plain(known[arm, level].value)}, by {place}."

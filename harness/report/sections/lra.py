@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report import words
+from harness.report import references, words
 from harness.report.evidence import Arm, Evidence, Study, Trial
 from harness.report.section import Part, Section, SectionBuilder, Table, number, text
 from harness.report.statistics import Estimate, binomial_standard_error, mean_interval
@@ -74,9 +74,10 @@ def _ours(group: list[Study], number_: int) -> Part:
     trials: dict[Arm, dict[str, list[Trial]]] = {}
     for study in group:
         for arm, members in study.arms(study.task_axis).items():
-            for trial in (one for one in members if one.header["task"]["suite"] == "lra"):
-                place = trials.setdefault(arm, {})
-                place.setdefault(column(trial.header["task"]["title"]), []).append(trial)
+            for trial in members:
+                title = study.title(trial)
+                if study.tasks.get(title, {}).get("suite") == "lra":
+                    trials.setdefault(arm, {}).setdefault(column(title), []).append(trial)
     present = {title for places in trials.values() for title in places}
     titles = [title for title in TASKS if title in present] + sorted(present - set(TASKS))
     rows = []
@@ -88,17 +89,22 @@ def _ours(group: list[Study], number_: int) -> Part:
             row["Average of 5"] = average(places, WITHOUT_PATH_X)
         rows.append(row)
     cells = [row[title] for row in rows for title in titles]
-    for name in reference_names(trials):
+    known = {
+        title: references.by_task((one for places in trials.values() for one in places.get(title, [])), 100.0)
+        for title in titles
+    }
+    shared = {title: references.common(groups) for title, groups in known.items()}
+    for name in dict.fromkeys(name for scores in shared.values() for name in scores):
         line: dict[str, Any] = dict.fromkeys(axes, "")
         line[axes[0]] = f"reference: {name}"
-        line |= {title: reference(trials, title, name) for title in titles}
-        rows.append(line)
+        rows.append(line | {title: shared[title].get(name) for title in titles})
     data = pd.DataFrame(rows, columns=[*axes, *titles, *[key for key in rows[0] if key.startswith("Average")]])
     name = f"lra-{number_}" if number_ else "lra"
     names = words.listed(study.name for study in group)
     caption = f"Test accuracy in percent (higher is better), {names}. {words.seeds_sentence(cells)}"
     formats = {key: (text if key in axes else number(1)) for key in data.columns}
     notes = [f"{study.name}: {label}." for study in group for label in study.labels]
+    notes += [f"{title}: {note}" for title in titles for note in references.notes(known[title], number(1))]
     notes += _sampling(trials) + [line for study in group for line in words.fewer(study, study.arms())]
     return Part(f"This harness: {names}", tables=(Table(name, caption, data, formats, tuple(notes)),))
 
@@ -110,22 +116,6 @@ def average(places: dict[str, list[Trial]], tasks: tuple[str, ...]) -> Estimate:
     ]
     seeds = sorted(set.intersection(*(set(scores) for scores in by_task)))
     return mean_interval([sum(scores[seed] for scores in by_task) / len(tasks) for seed in seeds])
-
-
-def reference_names(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:
-    found = (trial.names("reference") for places in trials.values() for members in places.values() for trial in members)
-    return list(dict.fromkeys(name for names in found for name in names))
-
-
-def reference(trials: dict[Arm, dict[str, list[Trial]]], title: str, name: str) -> float:
-    """The mean over the trials of a task: a reference differs between seeds only where their data do."""
-    values = [
-        value
-        for places in trials.values()
-        for trial in places.get(title, [])
-        if (value := trial.last("reference", name)) == value
-    ]
-    return 100 * sum(values) / len(values) if values else float("nan")
 
 
 def _sampling(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -22,6 +24,8 @@ STATISTICS = (
     "Model selection: the best step on validation; the test set is read once, at that step.",
     "Timings: median and quartiles over interleaved repeats; ratios by circular block bootstrap of log-ratios.",
 )
+PLUGIN_FILE = "harness_plugin_"
+"""What the name of a module begins with that was loaded from a file."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Provenance(SectionBuilder):
 def _part(study: Study) -> Part:
     headers = [trial.header for trial in study.trials]
     facts = {
-        "Reproduce": f"harness run ablations/{study.name}.toml",
+        "Reproduce": _command(study),
         "Trials": f"{len(study.trials)} of {study.planned} planned",
         "Seeds": words.listed(str(seed) for seed in sorted({trial.seed for trial in study.trials})),
         "Run": _dates(float(header["created"]) for header in headers),
@@ -56,7 +60,12 @@ def _part(study: Study) -> Part:
     }
     rows = [{"what": name, "value": value} for name, value in facts.items() if value]
     if study.set_aside:
-        rows.append({"what": "Set aside", "value": f"{study.set_aside} records of earlier forms of the file"})
+        rows.append(
+            {
+                "what": "Set aside",
+                "value": f"{words.count(study.set_aside, 'record')} of other forms of the file or with other settings",
+            }
+        )
     trials = pd.DataFrame(
         [
             {
@@ -81,8 +90,28 @@ def _part(study: Study) -> Part:
             ),
             Table(f"trials-{study.name}", f"{study.name}: its trials.", trials, dict.fromkeys(trials.columns, text)),
         ),
-        code=((f"ablations/{study.name}.toml", str(study.ablation["text"])),),
+        code=((study.file, str(study.ablation["text"])),),
     )
+
+
+def _command(study: Study) -> str:
+    """The command that plans the same trials, with a stand-in for what a record does not know: where things lie."""
+    headers = [trial.header for trial in study.trials]
+    command = ["harness", "run", study.file, *(["--smoke"] if study.smoke else [])]
+    for setting in study.settings:
+        command += ["--set", setting]
+    for plugin in dict.fromkeys(_plugin(str(name)) for header in headers for name in header.get("plugins") or []):
+        command += ["--plugin", plugin]
+    if any((header.get("data") or {}).get("kind") == "real" for header in headers):
+        command += ["--data-root", "PATH"]
+    return shlex.join(command)
+
+
+def _plugin(name: str) -> str:
+    """A module as it is given to --plugin: its name, or the file that it was loaded from."""
+    if name.startswith(PLUGIN_FILE):
+        return f"PATH/{name.removeprefix(PLUGIN_FILE)}.py"
+    return f"PATH/{PurePath(name).name}" if name.endswith(".py") else name
 
 
 def _each(values: Iterable[str]) -> str:
@@ -104,30 +133,32 @@ def _commit(git: Mapping[str, Any]) -> str:
 
 def _device(device: Mapping[str, Any]) -> str:
     rest = ", ".join(f"{key} {value}" for key, value in device.items() if key not in ("kind", "name"))
-    return " ".join(str(part) for part in (device.get("name") or device.get("kind", ""), f"({rest})" if rest else ""))
+    return " ".join(filter(None, (str(device.get("name") or device.get("kind", "")), f"({rest})" if rest else "")))
 
 
 def _data(data: Mapping[str, Any]) -> str:
-    if not data:
+    if not data.get("fingerprint"):
         return ""
     labels = "".join(f", {label}" for label in data.get("labels", []))
     return f"{data.get('kind', '')}, {data.get('source', '')}{labels}, fingerprint {data.get('fingerprint', '')}"
 
 
 def _protocol(study: Study) -> str:
-    """What all trials share, part by part; a parameter that differs between arms is left to the arms."""
+    """What all trials share, part by part, and which parameters differ though no axis compares them."""
     specs = [trial.spec for trial in study.trials]
     said = []
     for part in ("task", "model", "backend", "training", "timer"):
         choices = [spec[part] for spec in specs if part in spec]
         if choices:
-            same = {
-                key: value
-                for key, value in choices[0].items()
-                if key not in ("name", "version") and all(other.get(key) == value for other in choices)
-            }
+            same, different = [], []
+            for key in dict.fromkeys(key for choice in choices for key in choice if key not in ("name", "version")):
+                values = list(dict.fromkeys(json.dumps(choice.get(key)) for choice in choices))
+                if len(values) == 1:
+                    same.append(f"{key} {values[0]}")
+                elif part not in study.axes and f"{part}.{key}" not in study.axes:
+                    different.append(f"{key} {' / '.join(values)}")
             names = words.listed(dict.fromkeys(str(choice["name"]) for choice in choices))
-            listed = ", ".join(f"{key} {json.dumps(value)}" for key, value in same.items())
+            listed = ", ".join([*same, *([f"differs between arms: {', '.join(different)}"] if different else [])])
             said.append(f"{part} {names}" + (f" ({listed})" if listed else ""))
     return "; ".join(said)
 

@@ -53,33 +53,42 @@ class Throughput(SectionBuilder):
 def findings(study: Study) -> list[str]:
     """The fastest backend, its ratio and where, the headline first."""
     rows = timings(study)
-    baseline = str(study.trials[0].spec["timer"]["baseline"])
-    rivals = [row for row in rows if row.timed and row.backend != baseline]
+    baselines = words.listed(dict.fromkeys(row.baseline for row in rows))
+    rivals = [row for row in rows if row.timed and row.backend != row.baseline]
+    raised = dict.fromkeys(row.backend for row in rows if row.note.startswith("raised an error"))
     refused = dict.fromkeys(row.backend for row in rows if row.note.startswith("failed gate"))
     unsupported = dict.fromkeys(row.backend for row in rows if row.note.startswith("unsupported"))
     said = [f"Failed the correctness gate in at least one arm: {words.listed(refused)}."] if refused else []
+    said += [f"Raised an error before it could be timed in at least one arm: {words.listed(raised)}."] if raised else []
     said += [f"Unsupported in at least one arm: {words.listed(unsupported)}."] if unsupported else []
     doubtful = sum(row.note.startswith("unreliable") for row in rivals)
     if doubtful:
         said.append(f"{doubtful} of {words.count(len(rivals), 'timing')} marked unreliable: the machine was not quiet.")
     if not rivals:
-        return [f"Cannot tell: nothing but the baseline '{baseline}' was timed.", *said]
-    for backend in dict.fromkeys(row.backend for row in rivals):
-        mine = [row for row in rivals if row.backend == backend]
+        return [f"Cannot tell: nothing but the baseline {baselines} was timed.", *said]
+    for backend, baseline in dict.fromkeys((row.backend, row.baseline) for row in rivals):
+        mine = [row for row in rivals if (row.backend, row.baseline) == (backend, baseline)]
         slow, fast = (pick(mine, key=lambda row: row.speed.value) for pick in (min, max))
         span = plain(slow.speed.value) if slow is fast else f"{plain(slow.speed.value)} to {plain(fast.speed.value)}"
-        faster = sum(row.speed.has_interval and row.speed.low > 1 for row in mine)
-        slower = sum(row.speed.has_interval and row.speed.high < 1 for row in mine)
+        faster = sum(_faster(row) for row in mine)
+        slower = sum(not row.note and row.speed.has_interval and row.speed.high < 1 for row in mine)
         said.append(
             f"{backend} is {span} times as fast as {baseline}: faster in {faster}, slower in {slower} and not told "
             f"apart in {len(mine) - faster - slower} of {words.count(len(mine), 'timing')}."
         )
-    best = max(rivals, key=lambda row: row.speed.value)
+    best = max(filter(_faster, rivals), key=lambda row: row.speed.value, default=None)
+    if best is None:
+        return [f"No backend is shown to be faster than {baselines}.", *said]
     return [
-        f"Fastest: {best.backend}, {ranged(3)(best.speed)} times as fast as {baseline} "
+        f"Fastest: {best.backend}, {ranged(3)(best.speed)} times as fast as {best.baseline} "
         f"({best.direction}, {words.arm_name(best.arm)}).",
         *said,
     ]
+
+
+def _faster(row: Timing) -> bool:
+    """Whether the row shows its backend to be faster than the baseline: a quiet machine, an interval above 1."""
+    return not row.note and row.speed.has_interval and row.speed.low > 1
 
 
 def _part(study: Study) -> Part:
@@ -114,11 +123,11 @@ def _part(study: Study) -> Part:
     formats = {"median ms [quartiles]": ranged(3), "ratio to baseline": ranged(3), "10^6 elements/s": significant(3)}
     formats |= {"first call s": significant(3), "error": _error, "gradient error": _error}
     formats |= {name: text for name in data.columns if name not in formats}
-    timer = study.trials[0].spec["timer"]
     constants = ", ".join(f"{size} {getattr(rows[0], size):,}" for size in fixed)
+    threads = _timers(study, "threads")
     caption = (
-        f"Kernel generation, {words.listed(directions)}, {timer['dtype']}, "
-        f"{words.count(int(timer['threads']), 'thread')}, baseline {timer['baseline']}, on {words.listed(devices)}"
+        f"Kernel generation, {words.listed(directions)}, {_timers(study, 'dtype')}, "
+        f"{threads} thread{'s' * (threads != '1')}, baseline {_timers(study, 'baseline')}, on {words.listed(devices)}"
         f"{'; ' + constants if constants else ''}. Elements are heads times length; errors are relative to a float64 "
         f"recurrence."
     )
@@ -129,6 +138,11 @@ def _part(study: Study) -> Part:
     )
     notes = (*(f"{label}." for label in study.labels), *explained, *doubtful)
     return Part(study.name, tables=(Table(stem, caption, data, formats, notes),), figures=_figures(stem, study, rows))
+
+
+def _timers(study: Study, key: str) -> str:
+    """The different values of a parameter of the timer."""
+    return words.listed(dict.fromkeys(str(trial.spec["timer"][key]) for trial in study.trials))
 
 
 def _is_size(axis: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ AGAIN = "#2"
 """The mark of the second timing of the baseline."""
 BASELINE_DRIFT = 0.05
 """Two timings of the baseline that differ by more than this share make their row unreliable."""
+LONGEST_REASON = 400
+"""Characters of a compiler's complaint that are printed."""
 MEASURES = {"forward_s": "forward", "both_s": "forward + backward"}
 
 
@@ -23,6 +26,7 @@ class Timing:
 
     arm: Arm
     backend: str
+    baseline: str
     direction: str
     device: str
     length: int
@@ -36,7 +40,6 @@ class Timing:
     error: float
     gradient_error: float
     first_call_s: float
-    peak_memory_bytes: float
     note: str
 
     @property
@@ -73,6 +76,7 @@ def _backend(arm: Arm, where: str, trials: Sequence[Trial], backend: str) -> lis
     shared: dict[str, Any] = {
         "arm": arm,
         "backend": backend,
+        "baseline": baseline,
         "device": where,
         "length": int(timer["length"]),
         "heads": int(timer["heads"]),
@@ -80,7 +84,6 @@ def _backend(arm: Arm, where: str, trials: Sequence[Trial], backend: str) -> lis
         "error": _worst(trials, backend, "error"),
         "gradient_error": _worst(trials, backend, "gradient_error"),
         "first_call_s": _worst(trials, backend, "first_call_s"),
-        "peak_memory_bytes": _worst(trials, backend, "peak_memory_bytes"),
     }
     nothing = Estimate(math.nan, math.nan, math.nan, 0)
     if note or not measured:
@@ -131,6 +134,9 @@ def _refusal(trials: Sequence[Trial], backend: str) -> str:
         for row in trial.record.rows:
             if _is(row, "unsupported", backend):
                 return "unsupported: " + " ".join(map(str, row["reasons"]))
+            if _is(row, "gate", backend) and not row["passed"] and row.get("reason"):
+                reason = textwrap.shorten(str(row["reason"]), LONGEST_REASON, placeholder=" …").rstrip(".")
+                return f"raised an error: {reason}, so it was not timed"
             if _is(row, "gate", backend) and not row["passed"]:
                 return "failed gate: it does not agree with the float64 recurrence, so it was not timed"
     if all(trial.status != "done" for trial in trials):

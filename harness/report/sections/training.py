@@ -47,7 +47,7 @@ def curve(trials: list[Trial], metric: str, factor: float) -> pd.DataFrame:
 
 def _part(study: Study, title: str, task: Mapping[str, Any]) -> Part:
     arms = {
-        arm: [trial for trial in trials if trial.header["task"]["title"] == title]
+        arm: [trial for trial in trials if study.title(trial) == title]
         for arm, trials in study.arms(study.task_axis).items()
     }
     arms = {arm: trials for arm, trials in arms.items() if trials}
@@ -60,7 +60,8 @@ def _costs(stem: str, study: Study, arms: Mapping[Arm, list[Trial]]) -> tuple[Ta
     rows = []
     for arm, trials in arms.items():
         row: dict[str, Any] = dict(zip(axes, arm, strict=True))
-        row["backend that ran"] = words.listed(dict.fromkeys(str(trial.header.get("backend", "")) for trial in trials))
+        ran = (str(name) for trial in trials if (name := trial.header.get("backend")))
+        row["backend that ran"] = words.listed(dict.fromkeys(ran))
         for name, heading in COSTS.items():
             known = [value for trial in trials if (value := trial.last("run", name)) == value]
             row[heading] = float(np.median(known)) if known else None

@@ -31,6 +31,11 @@ def part(study: Study) -> Part:
     quotes = (("Question", str(study.ablation["question"])), ("Prediction", str(study.ablation["expect"])))
     done = sum(trial.status == "done" for trial in study.trials)
     counted = f"{done} of {words.count(study.planned, 'planned trial')} done."
+    if study.set_aside:
+        counted += (
+            f" Set aside, because it comes from another form of the file or was run with other settings: "
+            f"{words.count(study.set_aside, 'record')}."
+        )
     told = (f"Read it with these labels: {'; '.join(study.labels)}.",) if study.labels else ()
     if done == 0:
         return Part(study.name, quotes, "Cannot tell: no trial is done.", (counted, *told))
@@ -54,7 +59,7 @@ def findings(study: Study) -> list[str]:
         return [f"No verdict: the primary contrast cannot be read. {problem}"]
     said: list[str] = []
     for title, task in study.tasks.items():
-        trials = [trial for trial in study.trials if trial.header["task"]["title"] == title]
+        trials = study.on(title)
         if any(matches(trial, wanted) for trial in trials):
             said += _sentences(title, task, wanted, difference(study, trials, wanted))
     return said or ["Cannot tell: no trial belongs to the primary contrast."]
@@ -119,7 +124,7 @@ def _leaders(study: Study) -> list[str]:
     said = []
     for title, task in study.tasks.items():
         cells = {
-            arm: words.cell([trial for trial in trials if trial.header["task"]["title"] == title])
+            arm: words.cell([trial for trial in trials if study.title(trial) == title])
             for arm, trials in study.arms().items()
         }
         known = {arm: one for arm, one in cells.items() if one.n}

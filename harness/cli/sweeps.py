@@ -1,0 +1,58 @@
+"""From a plan to the sweep that the driver runs: its folder, resources and today's data fingerprints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.launch.options import Sweep
+    from harness.plan import Plan
+
+
+def sweep_of(planned: Plan, results: Path, prints: Mapping[str, str]) -> Sweep:
+    """The sweep of a plan; `prints` are today's fingerprints of its trials' data, as `fingerprints` gives them."""
+    from harness.launch.options import Sweep
+
+    ablation = planned.ablation
+    folder = results / ablation.name
+    resources = ablation.resources
+    return Sweep(
+        name=ablation.name,
+        folder=folder,
+        jobs=list(planned.jobs()),
+        cpus_per_trial=resources.cpus_per_trial,
+        gpus_per_trial=resources.gpus_per_trial,
+        timeout_s=None if resources.timeout_minutes is None else resources.timeout_minutes * 60,
+        memory_bytes=None if resources.memory_gib is None else int(resources.memory_gib * 2**30),
+        max_attempts=resources.max_attempts,
+        fingerprints=prints,
+        exclusive=ablation.kind == "throughput",
+    )
+
+
+def fingerprints(planned: Plan, data_root: Path | None) -> dict[str, str]:
+    """Today's fingerprint of what every trial is made from; each distinct task is asked once.
+
+    That is the data of a training trial, and the device and library versions of a timing. Raises EnvironmentProblem
+    when data is missing.
+    """
+    if planned.ablation.kind == "throughput":
+        from harness.throughput.fingerprint import fingerprint
+
+        return {one.spec.trial_id: fingerprint(one.spec.choices["timer"]["threads"]) for one in planned.trials}
+
+    from harness import registry
+    from harness.tasks import TASKS
+
+    known: dict[str, str] = {}
+    found = {}
+    for one in planned.trials:
+        choice = one.spec.choices["task"]
+        key = json.dumps(choice, sort_keys=True)
+        if key not in known:
+            known[key] = registry.build("task", TASKS, choice).provenance(data_root).fingerprint
+        found[one.spec.trial_id] = known[key]
+    return found

@@ -1,0 +1,91 @@
+"""What is said of timings, against answers computed by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from report_builder import throughput
+from report_reading import only, section, spoken
+
+from harness.report.gather import studies
+from harness.report.sections.timings import timings
+
+BASELINE = {"reference": [0.010] * 4, "reference#2": [0.010] * 4}
+
+
+def test_throughput_gives_median_quartiles_and_ratio(tmp_path: Path) -> None:
+    baseline = [0.010, 0.012, 0.014, 0.016, 0.018]
+    throughput(tmp_path, {"reference": baseline, "reference#2": baseline, "fast": [one / 2 for one in baseline]})
+    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("backend")
+    time = table.loc["fast", "median ms [quartiles]"]
+    assert (time.low, time.value, time.high) == pytest.approx((6.0, 7.0, 8.0))
+    assert table.loc["fast", "ratio to baseline"].value == pytest.approx(2.0)
+    # 8 heads times 1024 over 7 ms, in millions.
+    assert table.loc["fast", "10^6 elements/s"] == pytest.approx(8 * 1024 / 7e-3 / 1e6)
+
+
+def test_a_backend_that_fails_the_gate_is_reported_and_not_timed(tmp_path: Path) -> None:
+    throughput(tmp_path, {"reference": [0.01] * 4}, gates={"wrong": False})
+    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("backend")
+    assert table.loc["wrong", "outcome"] == "failed gate"
+    assert math.isnan(table.loc["wrong", "median ms [quartiles]"].value)
+    assert table.loc["wrong", "error"] == 0.5
+
+
+def test_an_unsupported_backend_says_why(tmp_path: Path) -> None:
+    throughput(tmp_path, {"reference": [0.01] * 4}, unsupported={"keops": ["KeOps needs a compiler."]})
+    table = only(section(tmp_path, "throughput")).tables[0]
+    assert "keops: unsupported: KeOps needs a compiler." in table.notes
+
+
+@pytest.mark.parametrize(("again", "outcome"), [(0.0104, "ok"), (0.0106, "unreliable")])
+def test_a_row_whose_baselines_drift_apart_is_unreliable(tmp_path: Path, again: float, outcome: str) -> None:
+    throughput(tmp_path, {"reference": [0.010] * 4, "reference#2": [again] * 4, "fast": [0.005] * 4})
+    assert set(only(section(tmp_path, "throughput")).tables[0].data["outcome"]) == {outcome}
+
+
+def test_the_baselines_own_ratio_is_that_of_its_two_timings(tmp_path: Path) -> None:
+    throughput(tmp_path, {"reference": [0.0100] * 4, "reference#2": [0.0104] * 4})
+    (row,) = timings(studies(tmp_path)[0])
+    assert row.speed.value == pytest.approx(0.0100 / 0.0104)
+
+
+def test_throughput_is_plotted_against_length_when_there_are_several(tmp_path: Path) -> None:
+    for length in (256, 512):
+        throughput(tmp_path, {"reference": [0.01] * 4}, length=length, lengths=(256, 512))
+    assert len(only(section(tmp_path, "throughput")).figures) == 1
+
+
+def test_the_fastest_backend_is_one_that_is_shown_to_be_faster(tmp_path: Path) -> None:
+    throughput(tmp_path, {**BASELINE, "slow": [0.020] * 4, "fast": [0.005] * 4})
+    assert only(section(tmp_path, "verdict")).headline.startswith("Fastest: fast, 2.00 [2.00, 2.00] times as fast")
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(0.020, 0.010), (0.005, 0.011)], ids=["slower", "unreliable"])
+def test_no_backend_is_fastest_that_is_slower_or_on_a_machine_that_drifted(
+    tmp_path: Path, seconds: float, again: float
+) -> None:
+    throughput(tmp_path, {**BASELINE, "reference#2": [again] * 4, "rival": [seconds] * 4})
+    part = only(section(tmp_path, "verdict"))
+    assert part.headline == "No backend is shown to be faster than reference."
+    assert "faster in 0" in spoken(part)
+
+
+def test_a_backend_that_raised_says_what_it_raised(tmp_path: Path) -> None:
+    throughput(tmp_path, BASELINE, raised={"compiled": "RuntimeError: no compiler\n  was found."})
+    table = only(section(tmp_path, "throughput")).tables[0]
+    assert "compiled: raised an error: RuntimeError: no compiler was found, so it was not timed." in table.notes
+    assert table.data.set_index("backend").loc["compiled", "outcome"] == "raised an error"
+    said = spoken(only(section(tmp_path, "verdict")))
+    assert "Raised an error before it could be timed in at least one arm: compiled." in said
+    assert "correctness gate" not in said
+
+
+def test_the_caption_lists_every_dtype_thread_count_and_baseline(tmp_path: Path) -> None:
+    throughput(tmp_path, BASELINE, length=256, lengths=(256, 512))
+    other = {"keops": [0.01] * 4, "keops#2": [0.01] * 4}
+    throughput(tmp_path, other, length=512, lengths=(256, 512), dtype="float64", threads=2)
+    caption = only(section(tmp_path, "throughput")).tables[0].caption
+    assert "float32 and float64, 1 and 2 threads, baseline reference and keops" in caption
