@@ -21,6 +21,7 @@ class Resources(BaseModel):
 
     cpus_per_trial: float = Field(default=1.0, gt=0)
     gpus_per_trial: float = Field(default=0.0, ge=0)
+    """A training trial that asks for no GPU sees none; a share such as 0.25 is scheduled, not enforced."""
     timeout_minutes: float | None = Field(default=None, gt=0)
     memory_gib: float | None = Field(default=None, gt=0)
     max_attempts: int = Field(default=2, ge=1)

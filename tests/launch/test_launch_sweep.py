@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -246,7 +247,9 @@ def test_a_terminal_gets_a_live_table_and_a_file_gets_lines(tmp_path: Path) -> N
         progress.begin("toy", tmp_path, {"a": "basis legs, seed 0"}, 0)
         progress.started("a")
         progress.tick()
-        shown = os.read(leader, 65536).decode()
+        shown = ""
+        while "basis legs, seed 0" not in shown and select.select([leader], [], [], 10.0)[0]:
+            shown += os.read(leader, 65536).decode()
         progress.end()
     os.close(leader)
     assert "basis legs, seed 0" in shown and "0/1 ended, 1 running" in shown
