@@ -22,7 +22,8 @@ MAY = {
     "environment": ({"errors"}, {"torch"}),
     "contrast": ({"errors"}, set()),
     "ablation": ({"errors"}, {"pydantic"}),
-    "plan": ({"ablation", "contrast", "errors", "registry"} | TABLES, {"pydantic"}),
+    "choices": ({"ablation", "errors", "registry"} | TABLES, {"pydantic"}),
+    "plan": ({"ablation", "choices", "contrast", "errors"}, set()),
     "bases": ({"registry", "errors"}, {"numpy", "scipy"}),
     "kernels": ({"registry", "errors"}, {"torch", "pykeops", "triton"}),
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
@@ -76,7 +77,7 @@ def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
     ("package", "home"), [("ray", "launch"), ("mlflow", "track"), ("pykeops", "kernels"), ("pydantic", "")]
 )
 def test_a_guarded_package_has_one_home(package: str, home: str) -> None:
-    homes = {home} if home else {"ablation", "plan"}
+    homes = {home} if home else {"ablation", "choices"}
     for room in EVERY - homes:
         for path in _files(room):
             assert not any(name.partition(".")[0] == package for name in _imports(path)), path
