@@ -17,29 +17,44 @@ from harness.errors import UsageError, unknown
 
 
 @dataclass(frozen=True)
-class TrialSpec:
-    """Everything that decides a trial's result: the choices with all defaults and versions, and the seed."""
+class Arm:
+    """What the trials of an arm share: everything that decides a result but the seed."""
 
     kind: str
-    seed: int
     choices: Mapping[str, Choice]
+    """Of every axis, with all defaults and versions written out."""
+    labels: Mapping[str, str]
+    """One for each compared axis; not part of a trial's identity."""
+
+    @functools.cached_property
+    def canonical(self) -> tuple[str, str]:
+        """The sorted JSON of a trial, before and after its seed."""
+        parts = {"kind": self.kind, **self.choices}
+        text = {key: f"{json.dumps(key)}:{_canonical(value)}" for key, value in parts.items()}
+        before = ",".join([*(text[key] for key in sorted(text) if key < "seed"), '"seed":'])
+        after = ",".join(["", *(text[key] for key in sorted(text) if key > "seed")])
+        return f"{{{before}", f"{after}}}"
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that decides a trial's result: its arm and its seed."""
+
+    arm: Arm
+    seed: int
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        return self.arm.choices
 
     def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "seed": self.seed, **self.choices}
+        return {"kind": self.arm.kind, "seed": self.seed, **self.arm.choices}
 
     @functools.cached_property
     def trial_id(self) -> str:
         """12 hex digits of the SHA-256 of the sorted JSON."""
-        canonical = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A trial and the names of the arm it belongs to, one label for each compared axis."""
-
-    spec: TrialSpec
-    arm: Mapping[str, str]
+        before, after = self.arm.canonical
+        return hashlib.sha256(f"{before}{self.seed}{after}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class Plan:
     ablation: Ablation
     levels: Mapping[str, tuple[str, ...]]
     """The labels of every compared axis, in file order."""
-    trials: tuple[Planned, ...]
+    trials: tuple[TrialSpec, ...]
     smoke: bool = False
 
     def jobs(self) -> Iterator[dict[str, Any]]:
@@ -71,9 +86,9 @@ class Plan:
         }
         for trial in self.trials:
             yield {
-                "spec": trial.spec.as_json(),
-                "trial_id": trial.spec.trial_id,
-                "ablation": {**shared, "arm": dict(trial.arm)},
+                "spec": trial.as_json(),
+                "trial_id": trial.trial_id,
+                "ablation": {**shared, "arm": dict(trial.arm.labels)},
             }
 
 
@@ -108,7 +123,7 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
         )
 
     resolve = Resolver(ablation, axes, smoke)
-    arms: list[tuple[dict[str, Choice], dict[str, str]]] = []
+    arms: list[Arm] = []
     for picked in itertools.product(*(range(len(values)) for values in compared.values())):
         raw = {name: fixed.get(name) for name in axes}
         origin: dict[str, tuple[str, str | None]] = dict.fromkeys(axes, ("fixed", None))
@@ -119,7 +134,7 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
         choices = {name: resolve(name, raw[name], *origin[name]) for name in axes}
         resolve.check(choices)
         labels_of = {path: levels[path][index] for path, index in zip(compared, picked, strict=True)}
-        arms.append((choices, labels_of))
+        arms.append(Arm(ablation.kind, choices, labels_of))
 
     if (primary := ablation.compare.get("primary")) is not None:
         try:
@@ -127,13 +142,14 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
         except UsageError as problem:
             raise located(ablation, problem, "compare", "primary") from None
     seeds = range(1 if smoke else ablation.repeats)
-    trials = tuple(Planned(TrialSpec(ablation.kind, seed, choices), arm) for seed in seeds for choices, arm in arms)
-    seen: dict[str, Mapping[str, str]] = {}
+    trials = tuple(TrialSpec(arm, seed) for seed in seeds for arm in arms)
+    seen: dict[str, Arm] = {}
     for trial in trials[: len(arms)]:
-        other = seen.setdefault(trial.spec.trial_id, trial.arm)
+        other = seen.setdefault(trial.trial_id, trial.arm)
         if other is not trial.arm:
             raise ablation.wrong(
-                f"the arms {_arm(other)} and {_arm(trial.arm)} are the same trial; remove one of them.", "compare"
+                f"the arms {_arm(other.labels)} and {_arm(trial.arm.labels)} are the same trial; remove one of them.",
+                "compare",
             )
     return Plan(ablation, levels, trials, smoke)
 
@@ -161,12 +177,12 @@ def only(planned: Plan, filters: Sequence[str]) -> Plan:
     return replace(planned, trials=tuple(kept))
 
 
-def _names(trial: Planned, axis: str) -> set[str]:
-    names = {trial.arm[axis]} if axis in trial.arm else set()
+def _names(trial: TrialSpec, axis: str) -> set[str]:
+    names = {trial.arm.labels[axis]} if axis in trial.arm.labels else set()
     if axis == "seed":
-        names.add(str(trial.spec.seed))
-    if axis in trial.spec.choices:
-        names.add(trial.spec.choices[axis]["name"])
+        names.add(str(trial.seed))
+    if axis in trial.choices:
+        names.add(trial.choices[axis]["name"])
     return names
 
 
@@ -218,3 +234,7 @@ def _label(path: str, level: Any) -> str:
 
 def _arm(labels: Mapping[str, str]) -> str:
     return " · ".join(f"{axis} {label}" for axis, label in labels.items())
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

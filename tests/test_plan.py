@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -41,13 +42,19 @@ def test_a_plan_crosses_the_axes_and_the_seeds(tmp_path: Path) -> None:
     planned = plan(read(written(tmp_path, GOOD)))
     assert len(planned.trials) == 2 * 2 * 2
     assert planned.levels == {"basis": ("legs", "legt"), "dt": ("0.1", "0.001..0.1")}
-    assert [trial.spec.seed for trial in planned.trials] == [0] * 4 + [1] * 4
+    assert [trial.seed for trial in planned.trials] == [0] * 4 + [1] * 4
 
 
 def test_the_same_file_gives_the_same_ids(tmp_path: Path) -> None:
     first, second = (plan(read(written(tmp_path, GOOD))) for _ in range(2))
-    assert [t.spec.trial_id for t in first.trials] == [t.spec.trial_id for t in second.trials]
-    assert len({t.spec.trial_id for t in first.trials}) == 8
+    assert [t.trial_id for t in first.trials] == [t.trial_id for t in second.trials]
+    assert len({t.trial_id for t in first.trials}) == 8
+
+
+def test_an_id_is_the_hash_of_the_sorted_json(tmp_path: Path) -> None:
+    for trial in plan(read(written(tmp_path, GOOD))).trials:
+        text = json.dumps(trial.as_json(), sort_keys=True, separators=(",", ":"))
+        assert trial.trial_id == hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def test_ids_survive_the_process(tmp_path: Path) -> None:
@@ -60,7 +67,7 @@ def test_ids_survive_the_process(tmp_path: Path) -> None:
         check=True,
     )
     ids = [json.loads(line)["trial_id"] for line in ran.stdout.splitlines()]
-    assert ids == [trial.spec.trial_id for trial in plan(read(path)).trials]
+    assert ids == [trial.trial_id for trial in plan(read(path)).trials]
 
 
 def test_a_spec_is_complete_and_its_defaults_are_written_out(tmp_path: Path) -> None:
@@ -81,19 +88,19 @@ def test_spelling_a_default_changes_no_id(tmp_path: Path) -> None:
             )
         )
     )
-    assert [t.spec.trial_id for t in plain.trials] == [t.spec.trial_id for t in spelt.trials]
+    assert [t.trial_id for t in plain.trials] == [t.trial_id for t in spelt.trials]
 
 
 def test_an_integer_where_a_float_stands_changes_no_id(tmp_path: Path) -> None:
     texts = [GOOD.replace("n_layers = 1", f"n_layers = 1, dropout = {zero}") for zero in ("0", "0.0")]
     first, second = (plan(read(written(tmp_path, text))) for text in texts)
-    assert first.trials[0].spec.trial_id == second.trials[0].spec.trial_id
+    assert first.trials[0].trial_id == second.trials[0].trial_id
 
 
 def test_set_overrides_a_key_and_the_id(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     changed = plan(read(path, ["training.steps=7", "repeats=1"]))
-    assert {trial.spec.choices["training"]["steps"] for trial in changed.trials} == {7}
+    assert {trial.choices["training"]["steps"] for trial in changed.trials} == {7}
     assert len(changed.trials) == 4
 
 
@@ -109,7 +116,7 @@ def test_smoke_is_a_tiny_run_of_every_cell(tmp_path: Path) -> None:
     planned = plan(read(path, smoke=True), smoke=True)
     assert planned.ablation.name == "study-smoke"
     assert len(planned.trials) == 4
-    assert planned.trials[0].spec.choices["training"]["steps"] == 2
+    assert planned.trials[0].choices["training"]["steps"] == 2
 
 
 def test_a_dotted_axis_varies_one_parameter(tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_a_dotted_axis_varies_one_parameter(tmp_path: Path) -> None:
         'primary = "dt[1]: legt - legs"', 'primary = "16 - 8"'
     )
     planned = plan(read(written(tmp_path, text)))
-    assert {trial.spec.choices["model"]["d_state"] for trial in planned.trials} == {8, 16}
+    assert {trial.choices["model"]["d_state"] for trial in planned.trials} == {8, 16}
 
 
 MALFORMED = {

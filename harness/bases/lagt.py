@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from scipy.special import eval_laguerre
 
 from harness.bases.basis import DefinedBasis, Real, check_option, check_state_size
 
@@ -68,6 +67,8 @@ class LagT(DefinedBasis):
 
     def functions(self, n: int, t: Real) -> Real:
         """K_n(t) = L_n(t) e^(-t/2) or L_n(t) e^-t, (N, T). Raises UsageError for n < 1."""
+        from scipy.special import eval_laguerre
+
         check_state_size(n)
         decay = 0.5 if self.form == "functions" else 1.0
         k = np.arange(n)[:, None]

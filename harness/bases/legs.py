@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import eval_legendre
 
 from harness.bases.basis import DefinedBasis, Real, check_state_size
 
@@ -59,6 +58,8 @@ class LegS(DefinedBasis):
 
     def functions(self, n: int, t: Real) -> Real:
         """K_n(t) = sqrt(2n+1) P_n(2e^-t - 1) e^-t, (N, T). Raises UsageError for n < 1."""
+        from scipy.special import eval_legendre
+
         check_state_size(n)
         k = np.arange(n)[:, None]
         K: Real = np.sqrt(2 * k + 1.0) * eval_legendre(k, 2 * np.exp(-np.abs(t)) - 1) * self.measure(t)

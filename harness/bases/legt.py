@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import eval_legendre
 
 from harness.bases.basis import DefinedBasis, Real, check_state_size, check_window
 
@@ -69,6 +68,8 @@ class LegT(DefinedBasis):
 
     def functions(self, n: int, t: Real) -> Real:
         """K_n(t) = sqrt(2n+1) P_n(1 - 2t/theta) / theta in the window, (N, T). Raises UsageError for n < 1."""
+        from scipy.special import eval_legendre
+
         check_state_size(n)
         k = np.arange(n)[:, None]
         s = np.clip(t, 0, self.window) / self.window

@@ -51,7 +51,7 @@ def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     table = Table(*planned.levels, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
     arms: dict[tuple[str, ...], list[str]] = {}
     for trial in planned.trials:
-        arms.setdefault(tuple(trial.arm.values()), []).append(trial.spec.trial_id)
+        arms.setdefault(tuple(trial.arm.labels.values()), []).append(trial.trial_id)
     for labels, ids in arms.items():
         counts = (sum(one in group for one in ids) for group in (due.skipped, waiting, due.used_up))
         table.add_row(*labels, str(len(ids)), *map(str, counts))
@@ -96,7 +96,7 @@ def _unsupported(planned: Plan) -> list[str]:
     reasons: dict[str, None] = {}
     seen: set[str] = set()
     for trial in planned.trials:
-        choices = trial.spec.choices
+        choices = trial.choices
         key = json.dumps([choices.get(name) for name in ("task", "basis", "model", "backend")])
         if planned.ablation.kind != "train" or key in seen:
             continue

@@ -89,7 +89,7 @@ def run(
     expanded = plans(files, settings, filters, smoke)
     if not filters:
         for planned in expanded:
-            remember(results / planned.ablation.name, [one.spec.trial_id for one in planned.trials])
+            remember(results / planned.ablation.name, [one.trial_id for one in planned.trials])
     _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
@@ -136,7 +136,7 @@ def _ended(planned: Plan, results: Path, statuses: Sequence[str]) -> Plan:
     """The trials of the plan whose record has one of the statuses."""
     states = scan(results / planned.ablation.name)
     chosen = {trial_id for trial_id, state in states.items() if state.status in statuses}
-    return replace(planned, trials=tuple(one for one in planned.trials if one.spec.trial_id in chosen))
+    return replace(planned, trials=tuple(one for one in planned.trials if one.trial_id in chosen))
 
 
 def _drive(

@@ -36,13 +36,13 @@ def trial(
     from harness.launch.queue import due
 
     [planned] = plans([file], settings, filters, smoke)
-    chosen = [one for one in planned.trials if one.spec.trial_id.startswith(trial_id)][: None if trial_id else 1]
+    chosen = [one for one in planned.trials if one.trial_id.startswith(trial_id)][: None if trial_id else 1]
     if not chosen:
         raise UsageError(f"{file} plans no trial '{trial_id}'. See the ids with: harness plan {file} --json.")
     if len(chosen) > 1:
         raise UsageError(f"{len(chosen)} trials of {file} begin with '{trial_id}'. Give more digits.")
     sweep = sweep_of(replace(planned, trials=tuple(chosen)), results, fingerprints(planned, data_root))
-    name = chosen[0].spec.trial_id
+    name = chosen[0].trial_id
     with lock.driver(sweep.folder):
         todo = due(sweep, Options(force=force, retry_statuses=FAILURES))
         if not todo.tasks:

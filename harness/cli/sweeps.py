@@ -42,7 +42,7 @@ def fingerprints(planned: Plan, data_root: Path | None) -> dict[str, str]:
     if planned.ablation.kind == "throughput":
         from harness.throughput.fingerprint import fingerprint
 
-        return {one.spec.trial_id: fingerprint(one.spec.choices["timer"]["threads"]) for one in planned.trials}
+        return {one.trial_id: fingerprint(one.choices["timer"]["threads"]) for one in planned.trials}
 
     from harness import registry
     from harness.tasks import TASKS
@@ -50,9 +50,9 @@ def fingerprints(planned: Plan, data_root: Path | None) -> dict[str, str]:
     known: dict[str, str] = {}
     found = {}
     for one in planned.trials:
-        choice = one.spec.choices["task"]
+        choice = one.choices["task"]
         key = json.dumps(choice, sort_keys=True)
         if key not in known:
             known[key] = registry.build("task", TASKS, choice).provenance(data_root).fingerprint
-        found[one.spec.trial_id] = known[key]
+        found[one.trial_id] = known[key]
     return found
