@@ -16,6 +16,8 @@ from harness.track.snapshot import Snapshot, files, take
 
 Stamp = tuple[int, int]
 """Size in bytes and time of change in ns of a record file."""
+TRIES = 3
+"""Passes in which the store may refuse an unchanged record: another shard may just be mending a shared parent run."""
 
 
 class Offline(Exception):
@@ -53,6 +55,7 @@ class Folder:
         self._shipped: dict[str, Run] = {}
         self._seen: dict[str, _Seen] = {}
         self._remembered: dict[str, Stamp] | None = None
+        self._tries: Counter[tuple[str, Stamp]] = Counter()
         self._started_ns = time.time_ns()
 
     def ship(self, final: bool, deadline: float) -> None:
@@ -128,7 +131,9 @@ class Folder:
             if not runs.ping():
                 raise Offline(store.reason(problem)) from problem
             self.refused[trial_id] = store.reason(problem)
-            self._seen[trial_id] = _Seen(stamp, "", "", 0.0)
+            self._tries[trial_id, stamp] += 1
+            if self._tries[trial_id, stamp] >= TRIES:
+                self._seen[trial_id] = _Seen(stamp, "", "", 0.0)
             return
         self._seen[trial_id] = _Seen(stamp, text, run.status, _ended(taken, stamp))
 
