@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Structure = Literal["dplr", "diagonal", "dense"]
 Discretization = Literal["zoh", "bilinear"]
+Application = Literal["fft", "chunked"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Request:
     dtype: Literal["float32", "float64"] = "float32"
     device: str = "cpu"
     gradients: bool = True
+    application: Application = "fft"
+    """How the kernel meets the sequence: one FFT of the whole, or chunk by chunk with the state passed on."""
+    batch: int = 1
+    diagonalisable: bool = False
+    """A (for dplr, its low rank included) is frozen and has well-conditioned eigenvectors."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,18 @@ class Backend(ABC):
 
         Raises Unsupported when `unsupported(request)` has reasons.
         """
+
+    def layer(self, u: torch.Tensor, ssm: StateSpace, request: Request) -> torch.Tensor:
+        """y (M, H, L) of u (M, H, L): this backend's kernel, applied as `request.application` says.
+
+        Raises Unsupported when `unsupported(request)` has reasons.
+        """
+        from harness.kernels.apply import fft_conv
+        from harness.kernels.chunked import chunked
+
+        if request.application == "chunked":
+            return chunked(u, ssm, request, self.kernel)
+        return fft_conv(u, self.kernel(ssm, request), request.channels == 2)
 
     def require(self, request: Request) -> None:
         """Raise Unsupported with the reasons, if there are any; every `kernel` begins with it."""
