@@ -42,7 +42,7 @@ class KeOps(Backend):
     version: ClassVar[int] = 1
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        reasons = []
+        reasons = [*self.whole_kernels_only(request)]
         if request.structure != "diagonal":
             reasons.append(
                 f"The backend 'keops' serves the structure 'diagonal', but got '{request.structure}'. "
