@@ -24,6 +24,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from harness.kernels.backend import Discretization, Request, StateSpace
+from harness.kernels.crossover import chunk_steps
 from harness.kernels.tables import Tables, power, tables
 from harness.kernels.vandermonde import complexes, pairs
 
@@ -40,8 +41,8 @@ class Run(NamedTuple):
 def chunked(u: torch.Tensor, ssm: StateSpace, request: Request, runner: Runner | None = None) -> torch.Tensor:
     """y (M, H, L) of u (M, H, L) from rest, causal or bidirectional as in `apply.fft_conv`; L is arbitrary."""
     L = u.shape[-1]
-    Q = chunk_steps(L)
-    u = torch.nn.functional.pad(u, (0, -L % Q))
+    Q = chunk_steps(request.state, L)
+    u = torch.nn.functional.pad(u, (0, -L % Q)) if L % Q else u
     directions = tables(ssm, request.discretization, Q, u.dtype)
     rest = u.new_zeros(*u.shape[:2], directions[0].E.shape[-1], dtype=torch.float64)
     go = runner or run
@@ -56,7 +57,7 @@ def chunked(u: torch.Tensor, ssm: StateSpace, request: Request, runner: Runner |
 def advance(u: torch.Tensor, ssm: StateSpace, discretization: Discretization, x: torch.Tensor) -> Run:
     """y (M, H, L) and the state after u (M, H, L), from the state x (M, H, S) float64; L is arbitrary."""
     L = u.shape[-1]
-    Q = chunk_steps(L)
+    Q = chunk_steps(x.shape[-1], L)
     (one,) = tables(ssm, discretization, Q, u.dtype)
     tail = L % Q
     y, x = run(u[..., : L - tail], one, x)
@@ -67,11 +68,6 @@ def advance(u: torch.Tensor, ssm: StateSpace, discretization: Discretization, x:
         added = torch.einsum("mhq,hqs->mhs", rest[..., :tail], one.E[:, Q - tail :])
         y, x = torch.cat((y, last), dim=-1), _moved(power(ssm, discretization, tail), x) + added
     return Run(y, x)
-
-
-def chunk_steps(length: int) -> int:
-    """Q: 128, which balances a chunk's own products with those of a state of 64, or the length when that is less."""
-    return min(128, 1 << (length - 1).bit_length())
 
 
 def run(u: torch.Tensor, tables: Tables, x: torch.Tensor) -> Run:
