@@ -21,6 +21,6 @@ def faster(request: Request) -> Literal["fft", "chunked"]:
 
 
 def chunk_steps(state: int, length: int) -> int:
-    """Q, a power of two: 128 where a long sequence of large states repays the larger table, else 64; for L < 64 just L."""
+    """Q, a power of two: 128 where long sequences of large states repay the larger table, else 64; not above L."""
     Q = 128 if state > SMALL_STATE and length > 8192 else 64
     return min(Q, 1 << max(0, length - 1).bit_length())

@@ -34,7 +34,7 @@ class Krylov(ChunkedBackend):
     version: ClassVar[int] = 1
 
     squarings: Literal["float64", "float32"] = "float64"
-    """Precision of the squarings; float32 is faster and less accurate."""
+    """Precision of the squarings but the first three, whose rounding the others would multiply; float32 is faster."""
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
         if request.structure != "diagonal":
@@ -52,11 +52,11 @@ class Krylov(ChunkedBackend):
         step = increment(ssm, request.discretization)
         dtype = getattr(torch, request.dtype)
         squared = torch.float32 if "float32" == request.dtype == self.squarings else torch.float64
-        return krylov(step.D.to(squared), step.B.to(dtype), step.C.to(dtype), request.length)
+        return krylov(step.D, step.B.to(dtype), step.C.to(dtype), request.length, squared)
 
 
-def krylov(D: torch.Tensor, B: torch.Tensor, C: torch.Tensor, length: int) -> torch.Tensor:
-    """C (1 + D)^l B for l < L: D (H, N, N), squared in its dtype, B (H, N), C (K, H, N) -> (K, H, L) in B's dtype."""
+def krylov(D: torch.Tensor, B: torch.Tensor, C: torch.Tensor, length: int, squared: torch.dtype) -> torch.Tensor:
+    """C (1 + D)^l B for l < L: D (H, N, N) float64, squared in `squared`, B (H, N), C (K, H, N) -> (K, H, L)."""
     import torch
 
     K, H, N = C.shape
@@ -66,6 +66,7 @@ def krylov(D: torch.Tensor, B: torch.Tensor, C: torch.Tensor, length: int) -> to
     while X.shape[-1] < J:
         X = torch.cat((X, X + D.to(X.dtype) @ X), dim=-1)
         D = torch.baddbmm(D, D, D, beta=2)
+        D = D.to(squared) if X.shape[-1] == 8 else D
     Y = C.transpose(0, 1)[:, :, None]
     while (m := Y.shape[2]) < I:
         rows = Y[:, :, : I - m].flatten(1, 2)
