@@ -7,5 +7,6 @@ KERNELS: Table = {
     "reference": "harness.kernels.reference:Reference",
     "krylov": "harness.kernels.krylov:Krylov",
     "two_level": "harness.kernels.two_level:TwoLevel",
+    "cauchy": "harness.kernels.cauchy:Cauchy",
     "keops": "harness.kernels.keops:KeOps",
 }
