@@ -30,7 +30,12 @@ class Cauchy(Backend):
     with them its error in float32, which grows as L: 1e-3 of the kernel (LegS) at L = 16384."""
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        return refusals("cauchy", request)
+        if request.structure != "dplr":
+            return (
+                f"The backend 'cauchy' needs the structure 'dplr', but got '{request.structure}'. "
+                f"Use the backend 'two_level' for a diagonal A, 'krylov' for a dense one.",
+            )
+        return (bilinear_only("cauchy", request),) if request.discretization != "bilinear" else ()
 
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L)."""
@@ -41,20 +46,12 @@ class Cauchy(Backend):
         return generating(ssm, request, materialised, homogeneous if self.nodes == "float64" else powers_of_omega)
 
 
-def refusals(name: str, request: Request) -> tuple[str, ...]:
-    """Why the generating function's route, by the backend `name`, cannot serve `request`."""
-    reasons = []
-    if request.structure != "dplr":
-        reasons.append(
-            f"The backend '{name}' needs the structure 'dplr', but got '{request.structure}'. "
-            f"Use the backend 'two_level' for a diagonal A, 'krylov' for a dense one."
-        )
-    if request.discretization != "bilinear":
-        reasons.append(
-            f"The backend '{name}' needs the bilinear rule for dplr, whose resolvent is a Cauchy sum, "
-            f"but got '{request.discretization}'. Use discretization = \"bilinear\", or the backend 'krylov'."
-        )
-    return tuple(reasons)
+def bilinear_only(name: str, request: Request) -> str:
+    """Why the generating function's route, in the backend `name`, cannot serve another rule."""
+    return (
+        f"The backend '{name}' serves dplr by the bilinear rule, whose resolvent is a Cauchy sum, but got "
+        f"'{request.discretization}'. Set the discretization to 'bilinear', or use the backend 'krylov'."
+    )
 
 
 def materialised(v: torch.Tensor, d: torch.Tensor, nodes: Nodes) -> torch.Tensor:
