@@ -8,5 +8,6 @@ KERNELS: Table = {
     "krylov": "harness.kernels.krylov:Krylov",
     "two_level": "harness.kernels.two_level:TwoLevel",
     "cauchy": "harness.kernels.cauchy:Cauchy",
+    "compiled": "harness.kernels.compiled:Compiled",
     "keops": "harness.kernels.keops:KeOps",
 }
