@@ -10,4 +10,5 @@ KERNELS: Table = {
     "cauchy": "harness.kernels.cauchy:Cauchy",
     "compiled": "harness.kernels.compiled:Compiled",
     "keops": "harness.kernels.keops:KeOps",
+    "s4_cuda": "harness.kernels.s4_cuda:S4Cuda",
 }
