@@ -30,12 +30,15 @@ class Cauchy(Backend):
     with them its error in float32, which grows as L: 1e-3 of the kernel (LegS) at L = 16384."""
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
+        reasons = [*self.whole_kernels_only(request)]
         if request.structure != "dplr":
-            return (
+            reasons.append(
                 f"The backend 'cauchy' needs the structure 'dplr', but got '{request.structure}'. "
-                f"Use the backend 'two_level' for a diagonal A, 'krylov' for a dense one.",
+                f"Use the backend 'two_level' for a diagonal A, 'krylov' for a dense one."
             )
-        return (bilinear_only("cauchy", request),) if request.discretization != "bilinear" else ()
+        elif request.discretization != "bilinear":
+            reasons.append(bilinear_only("cauchy", request))
+        return tuple(reasons)
 
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L)."""

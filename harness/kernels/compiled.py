@@ -40,7 +40,7 @@ class Compiled(Backend):
     version: ClassVar[int] = 1
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        reasons = []
+        reasons = [*self.whole_kernels_only(request)]
         if request.structure != "diagonal":
             reasons.append(
                 f"The backend 'compiled' needs a diagonal A, but the structure is '{request.structure}'. "

@@ -28,7 +28,7 @@ class KeOps(Backend):
     version: ClassVar[int] = 1
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        reasons = list(self.whole_kernels_only(request))
+        reasons = [*self.whole_kernels_only(request)]
         if request.structure == "dense":
             reasons.append(
                 "The backend 'keops' serves the structures 'diagonal' and 'dplr', but got 'dense'. "

@@ -33,7 +33,7 @@ class S4Cuda(Backend):
     version: ClassVar[int] = 1
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        reasons = []
+        reasons = [*self.whole_kernels_only(request)]
         if request.structure == "dense":
             reasons.append(
                 "The backend 's4_cuda' serves the structures 'diagonal' and 'dplr', but got 'dense'. "

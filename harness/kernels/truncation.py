@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 
 from harness.kernels.backend import DPLR
-from harness.kernels.discretize import discretize_dense, to_dense
+from harness.kernels.increment import increment
 
 
 class Truncation(NamedTuple):
@@ -30,10 +30,8 @@ class Truncation(NamedTuple):
 
 def truncate(ssm: DPLR, length: int) -> Truncation:
     """C~ and Khat(1) of the bilinear rule, differentiable in every parameter; 2 N^3 log2 L operations a head."""
-    dense = to_dense(ssm)
-    A, B = discretize_dense(dense, "bilinear")
-    C, S = dense.C.transpose(0, 1), B[..., None]
-    D = A - torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    D, B, C = increment(ssm, "bilinear")
+    C, S = C.transpose(0, 1), B[..., None]
     moved = torch.zeros_like(C)  # C (Abar^l - 1)
     total = C.new_zeros(*C.shape[:2], 1)
     while True:
