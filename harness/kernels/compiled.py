@@ -68,10 +68,14 @@ class Compiled(Backend):
         step = discretize_diagonal(ssm, request.discretization)
         dtype = getattr(torch, request.dtype)
         w, x = ssm.C * step.B, step.log_A
-        parts = [part.to(dtype) for part in (w.real, w.imag, x.real / math.log(2), x.imag)]
+        # Copies, so that equal shapes have equal strides too: those of a view would be compiled anew.
+        parts = [
+            part.to(dtype, copy=True, memory_format=torch.contiguous_format)
+            for part in (w.real, w.imag, x.real / math.log(2), x.imag)
+        ]
         run = compiled(
             request.length,
-            tuple((part.shape, part.stride(), part.requires_grad) for part in parts),
+            tuple((part.shape, part.requires_grad) for part in parts),
             (dtype, parts[0].device, torch.is_grad_enabled()),
         )
         kernel: torch.Tensor = run(*parts, request.length)
@@ -96,10 +100,7 @@ def compiled(length: int, parts: tuple[Any, ...], place: tuple[Any, ...]) -> Cal
 
     run: Callable[..., Any] = torch.compile(plain, fullgraph=True, dynamic=False)
     dtype, device, recording = place
-    tiny = [
-        torch.full(shape, -1.0, dtype=dtype, device=device).as_strided(shape, stride).requires_grad_(needs)
-        for shape, stride, needs in parts
-    ]
+    full = [torch.full(shape, -1.0, dtype=dtype, device=device).requires_grad_(needs) for shape, needs in parts]
     # A pool of compiler processes would outlive a trial, which runs in a fork of its own.
     with (
         torch._dynamo.config.patch(recompile_limit=SHAPES_OF_A_PROCESS),
@@ -107,9 +108,9 @@ def compiled(length: int, parts: tuple[Any, ...], place: tuple[Any, ...]) -> Cal
         torch.set_grad_enabled(recording),
     ):
         try:
-            sums = run(*tiny, length)
+            sums = run(*full, length)
             if sums.requires_grad:
-                torch.autograd.grad(sums.sum(), [part for part in tiny if part.requires_grad])
+                torch.autograd.grad(sums.sum(), [part for part in full if part.requires_grad])
         except Exception as error:
             raise EnvironmentProblem(
                 f"torch.compile could not compile or run the diagonal sum on {device}: {type(error).__name__}: {error}"
