@@ -48,10 +48,7 @@ VANDERMONDE = Formula(
 )
 _C, _S = "Elem(y, 0)", "Elem(y, 1)"
 _REAL, _IMAG = f"(Elem(v, 0) * {_C})", f"(Elem(v, 1) * {_S})"
-_P = (
-    f"(Square({_C} * Elem(d, 0))"
-    f" - (IntCst(2) * {_S} - {_C} * Elem(d, 1)) * (IntCst(2) * {_S} + {_C} * Elem(d, 1)))"
-)
+_P = f"(Square({_C} * Elem(d, 0)) - (IntCst(2) * {_S} - {_C} * Elem(d, 1)) * (IntCst(2) * {_S} + {_C} * Elem(d, 1)))"
 _Q = f"(IntCst(-4) * {_C} * {_S} * Elem(d, 0))"
 CAUCHY = Formula(
     f"Concat({_REAL} * {_P} + {_IMAG} * {_Q}, {_IMAG} * {_P} - {_REAL} * {_Q}) / (Square({_P}) + Square({_Q}))",

@@ -47,7 +47,9 @@ class S4Cuda(Backend):
                 f"Use the backend 'cauchy' or 'keops' there."
             )
         if request.dtype != "float32":
-            reasons.append(f"The backend 's4_cuda' computes in float32, but got '{request.dtype}'. Use 'cauchy' for it.")
+            reasons.append(
+                f"The backend 's4_cuda' computes in float32, but got '{request.dtype}'. Use 'cauchy' for it."
+            )
         if request.state % 2 or request.state // 2 not in PAIRS:
             reasons.append(
                 f"The backend 's4_cuda' has code for state sizes {2 * PAIRS[0]} to {2 * PAIRS[-1]} that are powers of 2, "

@@ -12,9 +12,13 @@ from harness.kernels.probe import probe
 from harness.kernels.reference import Reference
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name != "keops"])
+@pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("keops", "s4_cuda")])
 def test_every_plain_backend_passes_its_probe(name: str) -> None:
     assert probe(name) is None
+
+
+def test_a_probe_where_there_is_no_device_gives_the_reasons() -> None:
+    assert "runs on a CUDA device, but the device is 'cpu'" in (probe("s4_cuda") or "")
 
 
 @dataclass(frozen=True)

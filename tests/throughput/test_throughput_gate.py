@@ -19,8 +19,8 @@ BASIS = {"diagonal": "s4d-lin", "dplr": "legs", "dense": "fout"}
 CASES = [
     pytest.param(
         *(name, structure, rule, dtype),
-        # KeOps compiles forward and backward per dtype, some 20 s each on an empty cache.
-        marks=[pytest.mark.long] if (name, dtype) == ("keops", "float64") else [],
+        # KeOps compiles forward and backward per dtype, some 20 s each on an empty cache; torch.compile per shape.
+        marks=[pytest.mark.long] if (name, dtype) == ("keops", "float64") or name == "compiled" else [],
     )
     for name in KERNELS
     for structure in get_args(Structure)
