@@ -95,6 +95,14 @@ class Backend(ABC):
         Raises Unsupported when `unsupported(request)` has reasons.
         """
 
+    def conditioned(self, ssm: StateSpace, request: Request) -> torch.Tensor | None:
+        """The kernel in float64 but for those roundings, to float32, that this backend's formula itself magnifies.
+
+        Its error and its gradients' are what a float32 evaluation of the formula cannot do better than. None where the
+        formula is as well conditioned as the kernel.
+        """
+        return None
+
     def application(self, request: Request) -> Literal["fft", "chunked"]:
         """How this backend applies the kernel of `request`: what is asked for, and for "auto" what is faster."""
         return "chunked" if request.application == "chunked" else "fft"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -40,6 +41,10 @@ class Cauchy(Backend):
             reasons.append(bilinear_only("cauchy", request))
         return tuple(reasons)
 
+    def conditioned(self, ssm: StateSpace, request: Request) -> torch.Tensor | None:
+        """For DPLR, the route's: see `cauchy.conditioned`."""
+        return conditioned(ssm, request)
+
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L)."""
         self.require(request)
@@ -47,6 +52,26 @@ class Cauchy(Backend):
         from harness.kernels.generating import generating, homogeneous
 
         return generating(ssm, request, materialised, homogeneous if self.nodes == "float64" else powers_of_omega)
+
+
+def conditioned(ssm: StateSpace, request: Request) -> torch.Tensor | None:
+    """`Backend.conditioned` of the generating function's route: only the sums' arguments and results are rounded.
+
+    Their low rank cancels what a pole near the circle makes large.
+    """
+    if not isinstance(ssm, DPLR):
+        return None
+    import torch
+
+    from harness.kernels.generating import generating
+
+    def single(z: torch.Tensor) -> torch.Tensor:
+        return z.to(torch.complex64).to(torch.complex128)
+
+    def sums(v: torch.Tensor, d: torch.Tensor, nodes: Nodes) -> torch.Tensor:
+        return single(materialised(single(v), single(d), nodes))
+
+    return generating(ssm, dataclasses.replace(request, dtype="float64"), sums)
 
 
 def bilinear_only(name: str, request: Request) -> str:

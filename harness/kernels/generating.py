@@ -62,7 +62,7 @@ def generating(
         columns = torch.cat((ssm.B[None], ssm.P.transpose(0, 1)))
         v = ssm.dt[:, None] * rows[:, None] * columns
         g = sums(v.flatten(0, 1).to(dtype), _off_the_circle((ssm.dt[:, None] * ssm.A).to(dtype)), at)
-        g = g.unflatten(0, (len(rows), len(columns)))
+        g = g.view(len(rows), len(columns), *g.shape[1:])
         spectrum = torch.cat((spectrum, at.front * woodbury(g, at.c)), dim=-1)
     kernel: torch.Tensor = torch.fft.irfft(spectrum, n=L)
     return kernel

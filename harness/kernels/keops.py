@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.kernels.backend import DPLR, Backend, Diagonal, Request, StateSpace
-from harness.kernels.cauchy import bilinear_only
+from harness.kernels.cauchy import bilinear_only, conditioned
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +47,10 @@ class KeOps(Backend):
                 f"Install g++, or name one in the environment variable CXX."
             )
         return tuple(reasons)
+
+    def conditioned(self, ssm: StateSpace, request: Request) -> torch.Tensor | None:
+        """For DPLR, the route's: see `cauchy.conditioned`."""
+        return conditioned(ssm, request)
 
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L). Raises EnvironmentProblem with the compiler's own words when compiling fails."""

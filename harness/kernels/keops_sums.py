@@ -85,7 +85,7 @@ def _reduce(formula: Formula, i: torch.Tensor, u: torch.Tensor, v: torch.Tensor,
     sums: torch.Tensor = reduce(
         batched, u.flatten(0, 1).contiguous(), v.expand(J, *v.shape).flatten(0, 1).contiguous(), backend=device
     )
-    return sums.unflatten(0, (J, H))
+    return sums.view(J, H, *sums.shape[1:])
 
 
 def _pairs(z: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,8 @@ TOLERANCE = 1e-4
 def probe(name: str, device: str = "cpu") -> str | None:
     """None when the backend `name` runs forward and backward on `device`, else the true error, never a guess.
 
-    Every structure and discretisation the backend supports is tried. Raises UsageError for a name that is not registered.
+    Every structure and discretisation that the backend supports is tried.
+    Raises UsageError for a name that is not registered.
     """
     backend: Backend = lookup("backend", KERNELS, name)()
     reasons: list[str] = []

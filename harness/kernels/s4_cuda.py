@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.kernels.backend import DPLR, Backend, Diagonal, Request, StateSpace
-from harness.kernels.cauchy import bilinear_only
+from harness.kernels.cauchy import bilinear_only, conditioned
 
 if TYPE_CHECKING:
     import torch
@@ -52,8 +52,8 @@ class S4Cuda(Backend):
             )
         if request.state % 2 or request.state // 2 not in PAIRS:
             reasons.append(
-                f"The backend 's4_cuda' has code for state sizes {2 * PAIRS[0]} to {2 * PAIRS[-1]} that are powers of 2, "
-                f"but got {request.state}. Change d_state, or use the backend 'keops'."
+                f"The backend 's4_cuda' has code for powers of 2 from {2 * PAIRS[0]} to {2 * PAIRS[-1]}, "
+                f"but the state size is {request.state}. Change d_state, or use the backend 'keops'."
             )
         if importlib.util.find_spec(MODULE) is None:
             reasons.append(
@@ -63,6 +63,10 @@ class S4Cuda(Backend):
         if not reasons and (problem := import_error()):
             reasons.append(f"The module {MODULE} is installed and does not load: {problem}.")
         return tuple(reasons)
+
+    def conditioned(self, ssm: StateSpace, request: Request) -> torch.Tensor | None:
+        """For DPLR, the route's: see `cauchy.conditioned`."""
+        return conditioned(ssm, request)
 
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L)."""

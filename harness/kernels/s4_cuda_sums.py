@@ -20,8 +20,8 @@ from harness.kernels.s4_cuda import MODULE
 
 
 def cauchy(v: torch.Tensor, d: torch.Tensor, nodes: Nodes) -> torch.Tensor:
-    """g (J, H, F) of v (J, H, n), d (H, n): with z = y / c, v / (y - c d) is v / (z - d) over c; at c = 0 it is v / y."""
-    J, H, n = v.shape
+    """g (J, H, F) of v (J, H, n), d (H, n): v / (y - c d) is v / (z - d) / c with z = y / c, and v / y at c = 0."""
+    J, H = v.shape[:2]
     inside = nodes.c != 0
     c, y = nodes.c[inside], nodes.y[inside]
     rows = _rows(v), y / c, _rows(d.expand_as(v))
@@ -32,7 +32,7 @@ def cauchy(v: torch.Tensor, d: torch.Tensor, nodes: Nodes) -> torch.Tensor:
 
 def vandermonde(w: torch.Tensor, x: torch.Tensor, length: int) -> torch.Tensor:
     """K (K, H, L) float32 of w (K, H, n), x (H, n)."""
-    K, H, n = w.shape
+    K, H = w.shape[:2]
     rows = _rows(w.to(torch.complex64)), _rows(x.to(torch.complex64).expand_as(w))
     kernel: torch.Tensor = _Vandermonde.apply(*rows, length)  # type: ignore[no-untyped-call]
     return kernel.view(K, H, length)

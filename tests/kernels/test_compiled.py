@@ -111,7 +111,9 @@ if __name__ == "__main__":
 @needs_compiler
 def test_a_failing_compiler_is_surfaced(tmp_path: Path) -> None:
     broken = tmp_path / "broken-compiler"
-    broken.write_text("#!/bin/sh\necho 'cc1plus: out of luck' >&2\nexit 1\n")
+    broken.write_text(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exec g++ --version\necho 'cc1plus: out of luck' >&2\nexit 1\n"
+    )
     broken.chmod(0o755)
     program = "from harness.kernels.probe import probe; print(probe('compiled'))"
     environment = {**os.environ, "CXX": str(broken), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}

@@ -90,9 +90,9 @@ def test_a_gradient_of_the_wrong_convention_is_rejected(
     [
         ({"device": "cpu"}, "the device is 'cpu'"),
         ({"dtype": "float64"}, "got 'float64'"),
-        ({"state": 6}, "got 6"),
-        ({"state": 2}, "got 2"),
-        ({"state": 4096}, "got 4096"),
+        ({"state": 6}, "size is 6."),
+        ({"state": 2}, "size is 2."),
+        ({"state": 4096}, "size is 4096."),
         ({"structure": "dense"}, "got 'dense'"),
         ({"discretization": "zoh"}, "bilinear rule"),
         ({"application": "chunked"}, "whole kernels"),
