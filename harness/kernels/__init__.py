@@ -8,4 +8,5 @@ KERNELS: Table = {
     "krylov": "harness.kernels.krylov:Krylov",
     "two_level": "harness.kernels.two_level:TwoLevel",
     "keops": "harness.kernels.keops:KeOps",
+    "triton": "harness.kernels.triton_backend:Triton",
 }

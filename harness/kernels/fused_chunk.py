@@ -158,7 +158,7 @@ def _launch(
         fused_kernels.sweep[-(-M * P // ROWS), H](
             *(u, T, E, O, A1.contiguous(), A2.contiguous(), start, y, kept, last),
             *(M * P, H, L, P, G),
-            **variant(Q, S, dense, precision),
+            **sweep_variant(Q, S, dense, precision),
             STEPS=steps,
             REVERSE=reverse,
             TOEPLITZ=tables.T is not None,
@@ -168,7 +168,7 @@ def _launch(
     return _Swept(y, kept, last)
 
 
-def variant(Q: int, S: int, dense: bool, precision: Precision) -> dict[str, Any]:
+def sweep_variant(Q: int, S: int, dense: bool, precision: Precision) -> dict[str, Any]:
     """The constants and launch options of `sweep`: the warps that spill no register on sm_90."""
     wide = S > 32 and (dense or precision == "ieee")
     options = {"num_warps": 8 if wide else 4, "num_stages": 2, "enable_fp_fusion": True}
