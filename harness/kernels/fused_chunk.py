@@ -1,4 +1,6 @@
-"""The chunked layer of `chunked.py` in one pass over the sequence, forward and backward, by the kernels of `fused_kernels`.
+"""The chunked layer of `chunked.py` in one pass over the sequence, forward and backward.
+
+The kernels are in `fused_kernels.py`.
 
 With g_c the gradient of y_c and p_c that of x_{c+1}, the adjoint is the same sweep from the other end,
 
@@ -52,7 +54,7 @@ def run(u: torch.Tensor, tables: Tables, x: torch.Tensor, precision: Precision =
             torch.nn.functional.pad(x[..., cut], fill),
             T if first == 0 else None,
             torch.nn.functional.pad(E[..., cut], fill),
-            torch.nn.functional.pad(O[:, cut], (0, 0) + fill),
+            torch.nn.functional.pad(O[:, cut], (0, 0, *fill)),
             torch.nn.functional.pad(A[:, first // 2 : (first + WIDTH) // 2] if A.is_complex() else A, fill_A),
         )
         y, last = _Run.apply(u, *given, precision)  # type: ignore[no-untyped-call]
@@ -95,10 +97,15 @@ class _Run(torch.autograd.Function):
             A.conj() if A.is_complex() else A.mT,
         )
         swept = _sweep(gy, adjoint, glast, True, ctx.precision, reverse=True)
-        tables = (None,) * 4
+        tables: tuple[torch.Tensor | None, ...] = (None,) * 4
         if any(ctx.needs_input_grad[2:6]):
             tables = _table_gradients(u, states, gy, swept.states, E.shape[1], T is not None, A, ctx.precision)
         return swept.y, swept.last, *tables, None
+
+
+def most_segments(M: int, H: int) -> int:
+    """Of a sequence, so that M sequences of H heads make PROGRAMS full programs."""
+    return max(1, ROWS * -(-PROGRAMS // H) // M)
 
 
 class _Swept(NamedTuple):
@@ -114,7 +121,8 @@ def _sweep(
     M, H, L = u.shape
     Q, S = tables.E.shape[1:]
     G = -(-L // Q)
-    P = min(max(1, ROWS * -(-PROGRAMS // H) // M), -(-G // 8))
+    # A segment shorter than 8 chunks would not repay the sweep over the segments.
+    P = min(most_segments(M, H), -(-G // 8))
     steps = -(-G // P)
     P = -(-G // steps)
     start = x.float()[:, :, None].contiguous()
@@ -154,7 +162,7 @@ def _launch(
     last = torch.empty_like(start)
     E, O = E.contiguous(), O.contiguous()  # noqa: E741
     T = E if T is None else T.contiguous()
-    with torch.cuda.device_of(u):
+    with torch.cuda.device_of(u):  # type: ignore[no-untyped-call]
         fused_kernels.sweep[-(-M * P // ROWS), H](
             *(u, T, E, O, A1.contiguous(), A2.contiguous(), start, y, kept, last),
             *(M * P, H, L, P, G),
@@ -168,9 +176,14 @@ def _launch(
     return _Swept(y, kept, last)
 
 
+def chunk_steps(dense: bool, precision: Precision) -> int:
+    """Q: 64, which balances the products of a chunk with those of a state of 64, where its tables fit the registers."""
+    return 32 if dense and precision == "ieee" else 64
+
+
 def sweep_variant(Q: int, S: int, dense: bool, precision: Precision) -> dict[str, Any]:
     """The constants and launch options of `sweep`: the warps that spill no register on sm_90."""
-    wide = S > 32 and (dense or precision == "ieee")
+    wide = dense or (precision == "ieee" and S > 32)
     options = {"num_warps": 8 if wide else 4, "num_stages": 2, "enable_fp_fusion": True}
     return {"Q": Q, "S": S, "ROWS": ROWS, "DENSE": dense, "PRECISION": precision, **options}
 
@@ -201,10 +214,8 @@ def _table_gradients(
     parts = -(-blocks // steps)
     constants = gram_variant(Q, S, precision)
     out = u.new_empty(parts, H, tiles, constants["SIDE"], constants["SIDE"])
-    with torch.cuda.device_of(u):
-        fused_kernels.gram[tiles, H, parts](
-            u, x, g, p, out, M * G, H, L, G, **constants, STEPS=steps, FIRST=first
-        )
+    with torch.cuda.device_of(u):  # type: ignore[no-untyped-call]
+        fused_kernels.gram[tiles, H, parts](u, x, g, p, out, M * G, H, L, G, **constants, STEPS=steps, FIRST=first)
     *T, E, O, XP = out.sum(0).unbind(1)  # noqa: E741
     XP = XP[:, :S, :S]
     if A.is_complex():

@@ -81,7 +81,7 @@ def sweep(
     (M, H, segments, S) before and after each segment; states (M, H, chunks, S) before each chunk. All contiguous.
     """
     # A truncated state, once a chunk, would be damped by 2^-11 a chunk.
-    TURN: tl.constexpr = "tf32x3" if PRECISION == "tf32" else PRECISION
+    TURN: tl.constexpr = "ieee" if PRECISION == "ieee" else "tf32x3"
     h = tl.program_id(1)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < rows
@@ -122,7 +122,7 @@ def sweep(
                 yc = product(uc, within, yc, PRECISION)
             tl.store(y + spot, product(x, to_output, yc, PRECISION), mask=known)
         if DENSE:
-            turned = tl.dot(head(x), head(turn_rest), tl.zeros((ROWS, S), tl.float32), input_precision="tf32")
+            turned = product(x, turn_rest, tl.zeros((ROWS, S), tl.float32), "tf32")
             turned = product(x, turn, turned, TURN)
         else:
             xr, xi = tl.split(tl.reshape(x, (ROWS, S // 2, 2)))

@@ -37,7 +37,7 @@ WIDTH = 16
 
 def vandermonde(w: torch.Tensor, x: torch.Tensor, length: int, precision: str = "tf32x3") -> torch.Tensor:
     """K_l = 2 Re sum_n w_n exp(l x_n): w (K, H, n), x (H, n) complex128 with Re x <= 0 -> (K, H, L) float32."""
-    kernel: torch.Tensor = _Vandermonde.apply(w, x, length, precision)  # type: ignore[no-untyped-call]
+    kernel: torch.Tensor = _Vandermonde.apply(w, x, length, precision)
     return kernel
 
 

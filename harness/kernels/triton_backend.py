@@ -1,4 +1,4 @@
-"""The `triton` backend: fused kernels for CUDA. The layer is in `fused_chunk.py`, generation in `fused_vandermonde.py`."""
+"""The `triton` backend: fused kernels for CUDA, of layers in `fused_chunk.py`, of kernels in `fused_vandermonde.py`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from harness.kernels.backend import DPLR, ChunkedBackend, Diagonal, Request, Sta
 if TYPE_CHECKING:
     import torch
 
-CHUNK = 64
-"""Steps of a chunk: a square table of them and those of a state of 64 fill the shared memory of half a multiprocessor."""
 DENSE_STATE = 64
 """The largest dense A whose tables stay on the chip."""
 
@@ -57,7 +55,7 @@ class Triton(ChunkedBackend):
         return tuple(reasons)
 
     def application(self, request: Request) -> Literal["fft", "chunked"]:
-        """What is asked for; "auto" is by chunks wherever the tables fit the chip."""
+        """What is asked for; "auto" is by chunks where their tables fit the chip: the least memory traffic."""
         if request.application == "auto":
             return "chunked" if self._fits(request) else "fft"
         return request.application
@@ -84,13 +82,14 @@ class Triton(ChunkedBackend):
 
         from harness.kernels.chunked import chunked
         from harness.kernels.eigen import diagonal_form
-        from harness.kernels.fused_chunk import run
+        from harness.kernels.fused_chunk import chunk_steps, run
 
         if isinstance(ssm, DPLR) and request.state > DENSE_STATE:
             ssm = diagonal_form(ssm)
         runner = functools.partial(run, precision=self.precision)
+        Q = chunk_steps(not isinstance(ssm, Diagonal), self.precision)
         try:
-            return chunked(u, ssm, request, runner, CHUNK)
+            return chunked(u, ssm, request, runner, Q)
         except OutOfResources as problem:
             raise Unsupported(
                 (f"The chunked layer of the backend 'triton' does not fit this GPU: {problem}. Use 'auto'.",)
