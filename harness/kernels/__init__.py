@@ -11,4 +11,5 @@ KERNELS: Table = {
     "compiled": "harness.kernels.compiled:Compiled",
     "keops": "harness.kernels.keops:KeOps",
     "s4_cuda": "harness.kernels.s4_cuda:S4Cuda",
+    "triton": "harness.kernels.triton_backend:Triton",
 }

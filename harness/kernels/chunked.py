@@ -38,10 +38,12 @@ class Run(NamedTuple):
     x: torch.Tensor
 
 
-def chunked(u: torch.Tensor, ssm: StateSpace, request: Request, runner: Runner | None = None) -> torch.Tensor:
+def chunked(
+    u: torch.Tensor, ssm: StateSpace, request: Request, runner: Runner | None = None, Q: int | None = None
+) -> torch.Tensor:
     """y (M, H, L) of u (M, H, L) from rest, causal or bidirectional as in `apply.fft_conv`; L is arbitrary."""
     L = u.shape[-1]
-    Q = chunk_steps(request.state, L)
+    Q = Q or chunk_steps(request.state, L)
     u = torch.nn.functional.pad(u, (0, -L % Q)) if L % Q else u
     directions = tables(ssm, request.discretization, Q, u.dtype)
     rest = u.new_zeros(*u.shape[:2], directions[0].E.shape[-1], dtype=torch.float64)

@@ -65,12 +65,13 @@ def powers(x: torch.Tensor, stride: int, count: int, dtype: torch.dtype) -> torc
     fine = 2 ** math.ceil(math.log2(count) / 2)
     coarse = -(-count // fine)
     floor = torch.finfo(dtype).tiny ** 0.25
-    giant, baby = _anchors(x, stride * fine, coarse, floor), _anchors(x, stride, fine, floor)
+    giant, baby = anchors(x, stride * fine, coarse, floor), anchors(x, stride, fine, floor)
     giant, baby = giant.to(dtype.to_complex()), baby.to(dtype.to_complex())
     return (giant[:, :, None] * baby[:, None]).flatten(1, 2)[:, :count]
 
 
-def _anchors(x: torch.Tensor, stride: int, count: int, floor: float) -> torch.Tensor:
+def anchors(x: torch.Tensor, stride: int, count: int, floor: float) -> torch.Tensor:
+    """exp(stride m x) for m < count in float64, zero where below `floor`: x (H, n) -> (H, count, n) complex128."""
     m = stride * torch.arange(count, dtype=torch.float64, device=x.device)[:, None]
     modulus, phase = torch.exp(m * x.real[:, None]), m * x.imag[:, None]
     modulus = torch.where(modulus < floor, 0.0, modulus)

@@ -12,13 +12,14 @@ from harness.kernels.probe import probe
 from harness.kernels.reference import Reference
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("keops", "s4_cuda")])
+@pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("keops", "s4_cuda", "triton")])
 def test_every_plain_backend_passes_its_probe(name: str) -> None:
     assert probe(name) is None
 
 
-def test_a_probe_where_there_is_no_device_gives_the_reasons() -> None:
-    assert "runs on a CUDA device, but the device is 'cpu'" in (probe("s4_cuda") or "")
+@pytest.mark.parametrize("name", ["s4_cuda", "triton"])
+def test_a_backend_for_another_device_says_so(name: str) -> None:
+    assert "but the device is 'cpu'" in (probe(name) or "")
 
 
 @dataclass(frozen=True)
