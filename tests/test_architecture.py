@@ -29,7 +29,10 @@ MAY = {
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
     "tasks": ({"registry", "errors", "randomness"}, {"torch", "numpy"}),
     "training": ({"ssm", "kernels", "tasks", "errors", "randomness", "registry"}, {"torch", "numpy"}),
-    "throughput": ({"ssm", "kernels", "bases", "tasks", "environment", "errors", "registry"}, {"torch", "numpy"}),
+    "throughput": (
+        {"ssm", "kernels", "bases", "tasks", "training", "environment", "errors", "registry"},
+        {"torch", "numpy"},
+    ),
     "trial": (BASE | TABLES, {"torch", "numpy"}),
     "track": (BASE, {"mlflow"}),
     "launch": (BASE | {"plan", "trial", "track"}, {"ray", "optuna", "psutil", "rich"}),

@@ -93,7 +93,7 @@ def chosen(part: str, name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def job(*backends: str, basis: str = "s4d-lin", **timer: Any) -> dict[str, Any]:
-    sizes = {"length": 16, "heads": HEADS, "state": 4, "repeats": 4, "gate_heads": GATE_HEADS}
+    sizes = {"length": 16, "heads": HEADS, "state": 4, "repeats": 4, "gate_heads": GATE_HEADS, "memory": False}
     spec = {
         "kind": "throughput",
         "seed": 0,
