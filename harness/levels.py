@@ -87,6 +87,11 @@ def chosen_by_cases(compared: Mapping[str, list[Any]]) -> set[str]:
     return set.intersection(*(set(level) for level in compared[CASE])) if CASE in compared else set()
 
 
+def axes_of_cases(ablation: Ablation) -> list[str]:
+    """The axes that any case sets."""
+    return sorted({name for level in ablation.compare.get(CASE, []) for name in level} - {"label"})
+
+
 def settings_of(path: str, level: Any) -> Iterator[tuple[str, Any]]:
     """(axis, what is merged over it) for a level of the axis, parameter or case at `path`."""
     if path == CASE:

@@ -14,7 +14,7 @@ from harness import contrast
 from harness.ablation import Ablation
 from harness.choices import AXES, Choice, Place, Resolver, located
 from harness.errors import UsageError, unknown
-from harness.levels import CASE, chosen_by_cases, compared_axes, label, merged, settings_of
+from harness.levels import CASE, axes_of_cases, chosen_by_cases, compared_axes, label, merged, settings_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class Plan:
             "primary": self.ablation.compare.get("primary"),
             "compare": list(self.levels),
             "levels": {axis: list(labels) for axis, labels in self.levels.items()},
+            "cases": axes_of_cases(self.ablation),
             "repeats": 1 if self.smoke else self.ablation.repeats,
             "settings": list(self.ablation.settings),
             "smoke": self.smoke,

@@ -12,7 +12,7 @@ import torch
 
 from harness.throughput.clock import Clock
 
-REPEATS = 5
+REPEATS = 3
 SIDE = {"cpu": 1024, "cuda": 8192}
 """Of the square matrices: some 15 ms at what one core or a large GPU reaches."""
 COPIED = {"cpu": 2**28, "cuda": 2**30}

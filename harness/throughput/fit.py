@@ -7,6 +7,11 @@ from harness.throughput.contestant import Contestant
 from harness.throughput.meter import Ended, Meter, Unmeasured
 from harness.throughput.predict import available_bytes, predicted_s, too_large, too_slow
 
+PLENTY_BYTES = 256
+"""For each of H L (N + M) numbers: over twice what the hungriest method known here takes, S4's plain Cauchy sums. Where
+even that fits the machine nothing is predicted; were it exceeded, the process that measures memory alone would die.
+"""
+
 
 def fitting(bench: Bench, contestant: Contestant, directions: tuple[str, ...], meter: Meter) -> tuple[str, ...]:
     """The `directions` that are to be timed; each other one has a row that says why it is left out."""
@@ -40,9 +45,11 @@ def _large(bench: Bench, contestant: Contestant, direction: str, meter: Meter) -
     stated = timer.budget_gib is not None
     allowed = available_bytes(bench.device) if timer.budget_gib is None else timer.budget_gib * 2**30
     try:
-        predicted = meter.peak_bytes(contestant.text, direction, bench.heads) * timer.heads / bench.heads
-        if reason := too_large(predicted, allowed, stated, bench.heads, timer.heads):
-            return reason
+        plenty = PLENTY_BYTES * timer.heads * timer.length * (timer.state + timer.batch_size)
+        if stated or plenty > allowed:
+            predicted = meter.peak_bytes(contestant.text, direction, bench.heads) * timer.heads / bench.heads
+            if reason := too_large(predicted, allowed, stated, bench.heads, timer.heads):
+                return reason
         peak = meter.peak_bytes(contestant.text, direction)
     except Ended as ended:
         return str(ended)

@@ -9,7 +9,7 @@ from harness.report import words
 from harness.report.evidence import Evidence, Study
 from harness.report.section import Part, Section, SectionBuilder, plain, ranged
 from harness.report.sections.growth import growth_figures, growth_table, lines
-from harness.report.sections.losses import losses
+from harness.report.sections.losses import GIVEN, losses, name_of
 from harness.report.sections.roofline import roofline_table
 from harness.report.sections.throughput_table import times_table
 from harness.report.sections.timings import BASELINE_DRIFT, Timing, timings
@@ -74,7 +74,8 @@ def findings(study: Study) -> list[str]:
             f"{backend} is {span} times as fast as {baseline}: faster in {faster}, slower in {slower} and not told "
             f"apart in {len(mine) - faster - slower} of {words.count(len(mine), 'timing')}."
         )
-    best = max(filter(_faster, rivals), key=lambda row: row.speed.value, default=None)
+    real = (row for row in rivals if name_of(row.backend) != GIVEN)
+    best = max(filter(_faster, real), key=lambda row: row.speed.value, default=None)
     if best is None:
         return [f"No backend is shown to be faster than {baselines}.", *said]
     return [
