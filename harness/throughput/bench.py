@@ -36,6 +36,8 @@ class Bench:
         self.heads = self.timer.few(basis_of(spec))
         self.full = workload(spec, device)
         lengths = sorted({self.timer.length, min(PRIME, self.timer.length)})
+        self.tolerances: dict[Contestant, float] = {}
+        """What the output at the length that is timed is allowed."""
         self.gates = [Gate(self.full.few(self.heads, length)) for length in lengths]
 
     def metric(self, who: str, name: str, value: float, *, split: str = "run", step: int = 0, unit: str = "s") -> None:
@@ -83,7 +85,7 @@ class Bench:
         gradients = not self._reasons(contestant, "both")
         for gate in self.gates:
             try:
-                found.append(gate.judge(gate.workload.call(contestant), gradients))
+                found.append(gate.judge(contestant, gradients))
             except FAULTS as fault:
                 self.failed(contestant, fault)
                 return False
@@ -95,6 +97,7 @@ class Bench:
         self.metric(contestant.text, "error", max(one.output for one in found), unit="")
         if gradients:
             self.metric(contestant.text, "gradient_error", max(one.gradient for one in found), unit="")
+        self.tolerances[contestant] = found[-1].tolerance
         return worst.passed
 
     def seconds(self, contestant: Contestant, direction: str, heads: int) -> float:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.kernels.backend import Request
-from harness.throughput.workload import Call, Outcome, Workload
+from harness.kernels.backend import Backend, Request
+from harness.kernels.reference import Reference
+from harness.throughput.contestant import Contestant
+from harness.throughput.truth import Rounded
+from harness.throughput.workload import Outcome, Workload
 
 ROUNDING_BAND = 64
 """In units of the dtype's epsilon, beside twice the plain reference's own error."""
@@ -41,8 +44,9 @@ class Verdict:
 class Gate:
     """What is true of a workload, and what a contestant is allowed: made once, for all of them.
 
-    Each is allowed twice the plain reference's own error in the timed dtype, plus a band of rounding. Gradients lose
-    more digits than the output does, so one tolerance for both would let a wrong output pass.
+    Each is allowed twice the plain reference's own error in the timed dtype, four times what its own formula magnifies,
+    and a band of rounding. Gradients lose more digits than the output does, so one tolerance for both would let a wrong
+    output pass.
     """
 
     def __init__(self, workload: Workload) -> None:
@@ -50,22 +54,34 @@ class Gate:
         request = workload.request
         self.truth = workload.truth()
         band = ROUNDING_BAND * torch.finfo(getattr(torch, request.dtype)).eps + _truth_band(request)
-        own = self._errors(workload.plain().outcome())
-        self.tolerance, self.gradient_tolerance = 2 * own[0] + band, 2 * own[1] + band
+        own = self._errors(workload.backed(Reference(), request).outcome())
+        self.allowed = 2 * own[0] + band, 2 * own[1] + band
 
-    def judge(self, call: Call, gradients: bool = True) -> Verdict:
-        """Run `call` on poisoned memory and compare; without `gradients`, where it has none, its output alone."""
+    def judge(self, contestant: Contestant, gradients: bool = True) -> Verdict:
+        """Run it on poisoned memory and compare; without `gradients`, where it has none, its output alone."""
+        call = self.workload.call(contestant)
         poison(self.workload.request)
         started = time.perf_counter()
         outcome = call.outcome(gradients)
         if outcome.output.is_cuda:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - started
-        return Verdict(*self._errors(outcome), self.tolerance, self.gradient_tolerance, seconds)
+        magnified = self._magnified(contestant)
+        tolerance, gradient_tolerance = (one + 4 * other for one, other in zip(self.allowed, magnified, strict=True))
+        return Verdict(*self._errors(outcome), tolerance, gradient_tolerance, seconds)
 
-    def agrees(self, part: torch.Tensor) -> bool:
+    def agrees(self, part: torch.Tensor, tolerance: float) -> bool:
         """Whether the part of an output at full size which this truth is about is within the tolerance."""
-        return _relative(part, self.truth.output) <= self.tolerance
+        return _relative(part, self.truth.output) <= tolerance
+
+    def _magnified(self, contestant: Contestant) -> tuple[float, float]:
+        """The errors of those float32 roundings which the contestant's own formula magnifies, as S4's Cauchy sums do."""
+        if contestant.given or type(contestant.backend).conditioned is Backend.conditioned:
+            return 0.0, 0.0
+        request = self.workload.request
+        scale = 1.0 if request.dtype == "float32" else 2.0**-29
+        output, gradient = self._errors(self.workload.backed(Rounded(contestant.backend), request).outcome())
+        return scale * output, scale * gradient
 
     def _errors(self, outcome: Outcome) -> tuple[float, float]:
         """The error of the output and of the worst gradient."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 
-from harness.kernels.backend import Request, StateSpace
-from harness.kernels.reference import Reference, recurrence
-from harness.throughput.contestant import Contestant
+from harness.kernels.backend import Backend, Request, StateSpace
+from harness.kernels.reference import recurrence
 from harness.throughput.workload import Call, Function, Outcome, Workload, leaves, picked, spread
 
 
@@ -20,12 +18,9 @@ class Generation(Workload):
         self.ssm, self.request, self.cotangent = ssm, request, cotangent
         self.model, self.parameters = leaves(ssm)
 
-    def call(self, contestant: Contestant) -> Call:
-        backend = contestant.backend
-        return self._function(lambda request: backend.kernel(self.model, request))
-
-    def plain(self) -> Call:
-        return self._function(lambda request: Reference().kernel(self.model, request))
+    def backed(self, backend: Backend, request: Request) -> Call:
+        cotangent = self.cotangent.to(getattr(torch, request.dtype))
+        return Function(lambda asked: backend.kernel(self.model, asked), self.parameters, request, cotangent)
 
     def truth(self) -> Outcome:
         kernel = recurrence(self.model, self.request.discretization, self.request.length)
@@ -39,7 +34,3 @@ class Generation(Workload):
 
     def part_of(self, output: torch.Tensor, heads: int) -> torch.Tensor:
         return output[:, spread(self.ssm, heads)]
-
-    def _function(self, kernel: Callable[[Request], torch.Tensor]) -> Call:
-        cotangent = self.cotangent.to(getattr(torch, self.request.dtype))
-        return Function(kernel, self.parameters, self.request, cotangent)

@@ -8,8 +8,8 @@ import torch
 
 from harness.kernels.apply import fft_conv
 from harness.kernels.auto import Auto
-from harness.kernels.backend import Request, StateSpace
-from harness.kernels.reference import Reference, recurrence
+from harness.kernels.backend import Backend, Request, StateSpace
+from harness.kernels.reference import recurrence
 from harness.throughput.contestant import Contestant
 from harness.throughput.workload import Call, Function, Outcome, Workload, leaves, picked, spread
 
@@ -38,18 +38,11 @@ class Layer(Workload):
                 kernel = Auto().kernel(self.model, dataclasses.replace(self.request, gradients=False))
             kernel = kernel.detach().requires_grad_()
             return Function(lambda _: fft_conv(self.u, kernel), [self.u, kernel], self.request, self.cotangent)
-        backend, request = contestant.backend, self.asked(contestant, gradients=True)
-        return Function(
-            lambda asked: backend.layer(self.u, self.model, asked), [self.u, *self.parameters], request, self.cotangent
-        )
+        return super().call(contestant)
 
-    def plain(self) -> Call:
-        return Function(
-            lambda asked: Reference().layer(self.u, self.model, asked),
-            [self.u, *self.parameters],
-            self.request,
-            self.cotangent,
-        )
+    def backed(self, backend: Backend, request: Request) -> Call:
+        leaves = [self.u, *self.parameters]
+        return Function(lambda asked: backend.layer(self.u, self.model, asked), leaves, request, self.cotangent)
 
     def truth(self) -> Outcome:
         u = self.u[self.ends].detach().double().requires_grad_()

@@ -53,7 +53,7 @@ def _warm(bench: Bench, contestant: Contestant, directions: tuple[str, ...]) -> 
             outputs: list[object] = []
             seconds = bench.clock(partial(_kept, timed, outputs))
             bench.metric(contestant.text, f"{direction}_first_s", seconds)
-            if direction == "forward" and not _agrees(bench, outputs[0]):
+            if direction == "forward" and not _agrees(bench, contestant, outputs[0]):
                 bench.failed(contestant, "At full size its output is not that of the recurrence.")
                 return {}
             ready[contestant.text, direction] = timed
@@ -67,8 +67,12 @@ def _kept(timed: Timed, outputs: list[object]) -> None:
     outputs.append(timed())
 
 
-def _agrees(bench: Bench, output: object) -> bool:
+def _agrees(bench: Bench, contestant: Contestant, output: object) -> bool:
     if not isinstance(output, torch.Tensor):
         return True  # A replayed graph returns nothing.
     part = bench.full.part_of(output, bench.heads)
-    return bool(torch.isfinite(output).all()) if part is None else bench.gates[-1].agrees(part)
+    return (
+        bool(torch.isfinite(output).all())
+        if part is None
+        else bench.gates[-1].agrees(part, bench.tolerances[contestant])
+    )

@@ -12,29 +12,16 @@ import torch
 from torch import nn
 
 from harness.bases.basis import Basis
-from harness.kernels.backend import Backend, Request, StateSpace
-from harness.kernels.reference import Reference, recurrence
+from harness.kernels.backend import Backend, Request
 from harness.ssm.model import Model
 from harness.ssm.seeded import generator
 from harness.ssm.timescale import LogUniform
 from harness.tasks.task import Inputs
 from harness.throughput.config import StepTimer
-from harness.throughput.contestant import Contestant
+from harness.throughput.truth import Recurrence
 from harness.throughput.workload import Call, Outcome, Workload
 from harness.training.config import AdamW
 from harness.training.groups import groups
-
-
-@dataclasses.dataclass(frozen=True)
-class Recurrence(Backend):
-    """The truth as a backend: the sequential recurrence in float64."""
-
-    def unsupported(self, request: Request) -> tuple[str, ...]:
-        return ()
-
-    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
-        """K (channels, H, L) float64."""
-        return recurrence(ssm, request.discretization, request.length)
 
 
 class Step(Call):
@@ -77,11 +64,8 @@ class Training(Workload):
         cotangent = torch.randn((timer.batch, timer.outputs), generator=order, dtype=torch.float64)
         self.cotangent = cotangent.to(request.device, dtype)
 
-    def call(self, contestant: Contestant) -> Call:
-        return self._step(contestant.backend, self.asked(contestant, gradients=True))
-
-    def plain(self) -> Call:
-        return self._step(Reference(), self.request)
+    def backed(self, backend: Backend, request: Request) -> Call:
+        return self._step(backend, request)
 
     def truth(self) -> Outcome:
         return self._step(Recurrence(), self.request, torch.float64).outcome()

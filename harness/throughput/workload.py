@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from harness.kernels.backend import Request, StateSpace
+from harness.kernels.backend import Backend, Request, StateSpace
 from harness.throughput.contestant import Contestant
 
 
@@ -64,7 +64,7 @@ class Function(Call):
         if not gradients:
             return Outcome(self.forward(), ())
         output = self.compute(self.with_gradients)
-        found = torch.autograd.grad(output, self.leaves, self.cotangent)
+        found = torch.autograd.grad(output, self.leaves, self.cotangent.to(output.dtype))
         return Outcome(output.detach(), found)
 
 
@@ -74,13 +74,13 @@ class Workload(ABC):
     request: Request
     """What is asked of a backend, but for the contestant's application and whether gradients are wanted."""
 
-    @abstractmethod
     def call(self, contestant: Contestant) -> Call:
         """`contestant` on these inputs."""
+        return self.backed(contestant.backend, self.asked(contestant, gradients=True))
 
     @abstractmethod
-    def plain(self) -> Call:
-        """The plain reference on these inputs, in the timed dtype: what its own rounding costs."""
+    def backed(self, backend: Backend, request: Request) -> Call:
+        """`backend` on these inputs, asked as `request` says."""
 
     @abstractmethod
     def truth(self) -> Outcome:

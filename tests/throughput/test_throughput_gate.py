@@ -90,8 +90,7 @@ def test_a_kernel_is_not_allowed_the_error_of_the_reference_s_gradients() -> Non
     ssm = Diagonal(A, one, C, torch.ones(1, dtype=torch.float64))
     request = Request("diagonal", "zoh", heads=1, state=4, length=2000)
     cotangent = torch.randn(1, 1, 2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    workload = Generation(ssm, request, cotangent)
-    verdict = Gate(workload).judge(workload.call(parse("seen", applied=False)))
+    verdict = Gate(Generation(ssm, request, cotangent)).judge(parse("seen", applied=False))
     assert verdict.tolerance == pytest.approx(2 * verdict.output + 64 * 2.0**-23)
     assert verdict.gradient_tolerance == pytest.approx(2 * verdict.gradient + 64 * 2.0**-23)
 
