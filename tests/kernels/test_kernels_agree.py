@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from kernel_cases import SHAPES, Shape, band, check, request_for, sample
 
+from harness.bases import BASES
 from harness.errors import Unsupported
 from harness.kernels import KERNELS
 from harness.kernels.backend import Backend, Discretization, Structure
@@ -26,7 +27,7 @@ def backend(name: str) -> Backend:
     return made
 
 
-def served(dtypes: tuple[str, ...]) -> list[object]:
+def served(dtypes: tuple[str, ...]) -> list[Any]:
     """(name, structure, discretization, dtype) of every combination that its backend can run on this machine."""
     return [
         pytest.param(
@@ -42,12 +43,29 @@ def served(dtypes: tuple[str, ...]) -> list[object]:
     ]
 
 
+def on_every_basis() -> list[Any]:
+    """What is served, with every basis that has the structure."""
+    return [
+        pytest.param(*one.values, basis, marks=one.marks)
+        for one in served(("float32", "float64"))
+        for basis in BASES
+        if one.values[1] in lookup("basis", BASES, basis).structures
+    ]
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"L{shape.length}")
 @pytest.mark.parametrize(("name", "structure", "rule", "dtype"), served(("float32", "float64")))
 def test_kernel_and_gradients_equal_the_recurrence(
     name: str, structure: str, rule: str, dtype: str, shape: Shape
 ) -> None:
     check(backend(name), request_for(structure, rule, dtype, shape))
+
+
+@pytest.mark.parametrize(("name", "structure", "rule", "dtype", "basis"), on_every_basis())
+def test_kernel_and_gradients_of_every_basis_equal_the_recurrence(
+    name: str, structure: str, rule: str, dtype: str, basis: str
+) -> None:
+    check(backend(name), request_for(structure, rule, dtype, Shape(97, 4, 4, 2)), basis)
 
 
 @pytest.mark.parametrize(("name", "structure", "rule", "dtype"), served(("float64",)))
