@@ -75,7 +75,7 @@ class Gate:
         return _relative(part, self.truth.output) <= tolerance
 
     def _magnified(self, contestant: Contestant) -> tuple[float, float]:
-        """The errors of those float32 roundings which the contestant's own formula magnifies, as S4's Cauchy sums do."""
+        """The errors of those float32 roundings which its own formula magnifies, as S4's Cauchy sums do."""
         if contestant.given or type(contestant.backend).conditioned is Backend.conditioned:
             return 0.0, 0.0
         request = self.workload.request
