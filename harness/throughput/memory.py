@@ -1,9 +1,9 @@
 """Peak memory of single calls: `python -m harness.throughput.memory`, a job as a line of JSON in, an answer out.
 
 Torch is imported once; each job then runs in a process forked from that, which has allocated nothing before. The peak
-is counted from what the process holds once its inputs are made and a tiny call has loaded what a first call loads: the
-high-water mark of resident memory (VmHWM), set back through /proc/self/clear_refs, or what CUDA's allocator counts.
-The parent sets glibc's thresholds so that freed memory goes back at once.
+is that of a second call, above what the process holds after the first, which may compile: the high-water mark of
+resident memory (VmHWM), set back through /proc/self/clear_refs, or what CUDA's allocator counts. The parent sets
+glibc's thresholds so that freed memory goes back at once, and the second call cannot live on what the first has left.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from typing import Any
 import torch
 
 from harness.throughput.contestant import parse
-from harness.throughput.inputs import basis_of, timer_of, workload
+from harness.throughput.inputs import timer_of, workload
 from harness.throughput.plugged import adopt
 from harness.throughput.workload import Workload
 
-TINY = 64
-"""Steps of the call, of the gate's heads, that loads what a first call loads."""
 Job = Mapping[str, Any]
 """`spec`, `contestant`, `direction`, `heads` (null for all), `device`, `plugged`."""
 Answer = dict[str, Any]
@@ -74,8 +72,8 @@ def peak_bytes(job: Job) -> int:
     timer = timer_of(spec)
     torch.set_num_threads(timer.threads)
     torch.set_flush_denormal(True)
-    _call(workload(spec, device, timer.few(basis_of(spec)), min(TINY, timer.length)), job)()
     call = _call(workload(spec, device, job["heads"]), job)
+    call()
     gc.collect()
     before = _marked(device)
     kept = call()

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report import words
-from harness.report.evidence import Study
+from harness.report.evidence import Study, Trial
 from harness.report.section import Format, Table, missing, ranged, significant, text
 from harness.report.sections.timings import SIZES, Timing
 from harness.report.statistics import Estimate
@@ -62,7 +62,7 @@ def times_table(name: str, study: Study, rows: Sequence[Timing]) -> Table:
         f"{'heads' if what == 'kernel' else 'batch times heads'} times length; errors are relative to a float64 "
         f"recurrence; the first call, which may compile, is not among the repeats."
     )
-    return Table(name, caption, data, formats, (*(f"{label}." for label in study.labels), *_notes(rows)))
+    return Table(name, caption, data, formats, (*(f"{label}." for label in study.labels), *_notes(study, rows)))
 
 
 def _numbers(row: Timing) -> dict[str, Any]:
@@ -83,17 +83,27 @@ def _numbers(row: Timing) -> dict[str, Any]:
     }
 
 
-def _notes(rows: Sequence[Timing]) -> list[str]:
-    """Why contestants were not timed, each reason once, and which rows are doubtful."""
+def _notes(study: Study, rows: Sequence[Timing]) -> list[str]:
+    """Why contestants were not timed, each reason once, which rows are doubtful, and which have no peak memory."""
     explained = [f"{row.backend}: {row.note.rstrip('.')}." for row in rows if row.note and not row.timed]
     doubtful = [f"{words.arm_name(row.arm)}, {row.direction}: {row.note}." for row in rows if row.note and row.timed]
-    return list(dict.fromkeys([*explained, *doubtful]))
+    unmeasured = [
+        f"{row['backend']}, {row['direction']}: peak memory was not measured: {row['reason']}"
+        for trial in _trials(study, rows)
+        for row in trial.record.rows
+        if row["row"] == "unmeasured"
+    ]
+    return list(dict.fromkeys([*explained, *doubtful, *unmeasured]))
 
 
 def _timers(study: Study, rows: Sequence[Timing], key: str) -> list[str]:
     """The values of a parameter of the timers behind `rows`, in file order."""
+    return [str(trial.spec["timer"][key]) for trial in _trials(study, rows)]
+
+
+def _trials(study: Study, rows: Sequence[Timing]) -> list[Trial]:
     arms = {row.arm for row in rows}
-    return [str(trial.spec["timer"][key]) for trial in study.trials if study.arm(trial) in arms]
+    return [trial for trial in study.trials if study.arm(trial) in arms]
 
 
 def _error(value: Any) -> str:
