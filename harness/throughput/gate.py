@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +18,6 @@ from harness.throughput.workload import Outcome, Workload
 
 ROUNDING_BAND = 64
 """In units of the dtype's epsilon, beside twice the plain reference's own error."""
-POISONED, POISONED_BYTES = 32, 2**29
-"""Blocks of an output's size that hold nan when a contestant is called, more than it takes for its own tables; and the
-most that they hold together, one block apart."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Gate:
         self.workload = workload
         request = workload.request
         self.truth = workload.truth()
+        self.sizes = workload.sizes(self.truth)
         band = ROUNDING_BAND * torch.finfo(getattr(torch, request.dtype)).eps + _truth_band(request)
         own = self._errors(workload.backed(Reference(), request).outcome())
         self.allowed = 2 * own[0] + band, 2 * own[1] + band
@@ -60,19 +61,19 @@ class Gate:
     def judge(self, contestant: Contestant, gradients: bool = True) -> Verdict:
         """Run it on poisoned memory and compare; without `gradients`, where it has none, its output alone."""
         call = self.workload.call(contestant)
-        poison(self.workload.request)
-        started = time.perf_counter()
-        outcome = call.outcome(gradients)
-        if outcome.output.is_cuda:
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - started
+        with poisoned():
+            started = time.perf_counter()
+            outcome = call.outcome(gradients)
+            if outcome.output.is_cuda:
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - started
         magnified = self._magnified(contestant)
         tolerance, gradient_tolerance = (one + 4 * other for one, other in zip(self.allowed, magnified, strict=True))
         return Verdict(*self._errors(outcome), tolerance, gradient_tolerance, seconds)
 
     def agrees(self, part: torch.Tensor, tolerance: float) -> bool:
         """Whether the part of an output at full size which this truth is about is within the tolerance."""
-        return _relative(part, self.truth.output) <= tolerance
+        return _relative(part, self.truth.output, _size(self.truth.output)) <= tolerance
 
     def _magnified(self, contestant: Contestant) -> tuple[float, float]:
         """The errors of those float32 roundings that the contestant's own formula magnifies, as S4's Cauchy sums do."""
@@ -86,20 +87,21 @@ class Gate:
     def _errors(self, outcome: Outcome) -> tuple[float, float]:
         """The error of the output and of the worst gradient."""
         output, gradients = self.workload.compared(outcome)
-        pairs = zip(gradients, self.truth.gradients, strict=False)
-        worst = max((_relative(got, true) for got, true in pairs), default=0.0)
-        return _relative(output, self.truth.output), worst
+        worst = max(map(_relative, gradients, self.truth.gradients, self.sizes), default=0.0)
+        return _relative(output, self.truth.output, _size(self.truth.output)), worst
 
 
-def poison(request: Request) -> None:
-    """Leave nan in the memory that an output is likely to be given, so that what stays unwritten shows."""
-    dtype = getattr(torch, request.dtype)
-    size = request.channels * request.batch * request.heads * request.length
-    count = max(1, min(POISONED, POISONED_BYTES // (size * dtype.itemsize)))
-    for _ in range(2):
-        # Freeing a large block raises glibc's threshold below which freed memory is kept; the second round's is.
-        blocks = [torch.full((size,), torch.nan, dtype=dtype, device=request.device) for _ in range(count)]
-        del blocks
+@contextlib.contextmanager
+def poisoned() -> Iterator[None]:
+    """Memory that torch hands out holds nan until it is written (`torch.utils.deterministic`), so that gaps show."""
+    before, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn)
 
 
 def _truth_band(request: Request) -> float:
@@ -110,9 +112,13 @@ def _truth_band(request: Request) -> float:
     return (3 * request.length + 10 * request.state) * 2.0**-53
 
 
-def _relative(got: torch.Tensor, true: torch.Tensor) -> float:
-    """Largest absolute deviation over the largest true magnitude; infinite when anything is not finite."""
+def _relative(got: torch.Tensor, true: torch.Tensor, size: float) -> float:
+    """Largest absolute deviation over `size`; infinite when anything is not finite."""
     if not bool(torch.isfinite(got).all()):
         return float("inf")
-    scale = float(true.abs().max()) or 1.0
-    return float((got.to(true.dtype) - true).abs().max()) / scale
+    return float((got.to(true.dtype) - true).abs().max()) / size
+
+
+def _size(true: torch.Tensor) -> float:
+    """The largest magnitude, 1 where all is zero."""
+    return float(true.abs().max()) or 1.0

@@ -8,7 +8,7 @@ import torch
 
 from harness.kernels.backend import Backend, Request, StateSpace
 from harness.kernels.reference import recurrence
-from harness.throughput.workload import Call, Function, Outcome, Workload, leaves, picked, spread
+from harness.throughput.workload import Call, Function, Outcome, Workload, leaves, picked, size_of_dt, spread
 
 
 class Generation(Workload):
@@ -25,6 +25,10 @@ class Generation(Workload):
     def truth(self) -> Outcome:
         kernel = recurrence(self.model, self.request.discretization, self.request.length)
         return Outcome(kernel.detach(), torch.autograd.grad(kernel, self.parameters, self.cotangent))
+
+    def sizes(self, truth: Outcome) -> list[float]:
+        named = dict(zip(vars(self.model), truth.gradients, strict=True))
+        return [*super().sizes(truth)[:-1], size_of_dt(self.ssm, named)]
 
     def few(self, heads: int, length: int | None = None) -> Generation:
         length = length or self.request.length

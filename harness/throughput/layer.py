@@ -11,7 +11,7 @@ from harness.kernels.auto import Auto
 from harness.kernels.backend import Backend, Request, StateSpace
 from harness.kernels.reference import recurrence
 from harness.throughput.contestant import Contestant
-from harness.throughput.workload import Call, Function, Outcome, Workload, leaves, picked, spread
+from harness.throughput.workload import Call, Function, Outcome, Workload, leaves, picked, size_of_dt, spread
 
 DIRECT = 512
 """Up to this length the truth is the sum itself, beyond it a float64 FFT of twice the length."""
@@ -50,6 +50,10 @@ class Layer(Workload):
         y = convolved(u, kernel[0])
         gradients = torch.autograd.grad(y, [u, *self.parameters], self.cotangent[self.ends].double())
         return Outcome(y.detach(), gradients)
+
+    def sizes(self, truth: Outcome) -> list[float]:
+        named = dict(zip(vars(self.model), truth.gradients[1:], strict=True))
+        return [*super().sizes(truth)[:-1], size_of_dt(self.ssm, named)]
 
     def few(self, heads: int, length: int | None = None) -> Layer:
         length = length or self.request.length

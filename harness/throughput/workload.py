@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -94,6 +94,10 @@ class Workload(ABC):
         """The part of an outcome for which there is a truth."""
         return outcome
 
+    def sizes(self, truth: Outcome) -> list[float]:
+        """What an error of each gradient is relative to: its own largest magnitude, 1 where all is zero."""
+        return [float(gradient.abs().max()) or 1.0 for gradient in truth.gradients]
+
     def part_of(self, output: torch.Tensor, heads: int) -> torch.Tensor | None:
         """What the output at this size says of `few(heads)`; None where the two have nothing in common."""
         return None
@@ -124,3 +128,14 @@ def leaves(ssm: StateSpace) -> tuple[StateSpace, list[torch.Tensor]]:
     """A copy whose tensors are leaves that require gradients, and those tensors."""
     named = {f.name: getattr(ssm, f.name).detach().clone().requires_grad_() for f in dataclasses.fields(ssm)}
     return dataclasses.replace(ssm, **named), list(named.values())
+
+
+def size_of_dt(ssm: StateSpace, gradients: Mapping[str, torch.Tensor]) -> float:
+    """The largest size, over heads, of the terms that make the gradient of dt.
+
+    A kernel is a function of dt A, dt B (and sqrt(dt) P), so that its derivative in dt is an inner product of the
+    others with their parameters, over dt. It can cancel to nothing, and no rounding of a term is relative to nothing.
+    """
+    terms = [(gradients[name] * getattr(ssm, name)).abs().flatten(1).sum(1) for name in "ABP" if name in gradients]
+    dt = ssm.dt.flatten(1).amin(1) if ssm.dt.ndim == 2 else ssm.dt
+    return float((torch.stack(terms).sum(0) / dt).max()) or 1.0

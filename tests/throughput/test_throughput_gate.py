@@ -82,6 +82,16 @@ def test_neither_error_is_forgiven_by_the_tolerance_of_the_other(kernel: float, 
     assert not Verdict(gradient, kernel, tolerance=1e-4, gradient_tolerance=1e-6, first_call_s=0.0).passed
 
 
+def test_the_gradient_of_dt_is_judged_by_its_terms_which_may_cancel() -> None:
+    """K_0 = 2 Re(C dt B (e^z - 1)/z) and z = dt A: with a real and a long memory, d/ddt is all but 0 at large dt."""
+    one = torch.ones(1, 1, dtype=torch.complex128)
+    ssm = Diagonal(-one, one, one[None], torch.full((1,), 20.0, dtype=torch.float64))
+    request = Request("diagonal", "zoh", heads=1, state=2, length=1)
+    gate = Gate(Generation(ssm, request, torch.ones(1, 1, 1, dtype=torch.float64)))
+    dA, dB, _, ddt = gate.truth.gradients
+    assert ddt.abs().item() < 1e-6 and gate.sizes[-1] == pytest.approx((dA.abs() + dB.abs()).item() / 20)
+
+
 def test_a_kernel_is_not_allowed_the_error_of_the_reference_s_gradients() -> None:
     """Undamped modes over many steps: the plain sum's gradient in A loses far more digits than its kernel."""
     frequency = torch.tensor([[3.1, 2.3]], dtype=torch.float64)

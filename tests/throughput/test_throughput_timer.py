@@ -13,6 +13,8 @@ import torch
 from harness import environment, trial
 from harness.throughput import gate, rounds, timer
 from harness.throughput.fingerprint import fingerprint
+from harness.throughput.generation import Generation
+from harness.throughput.layer import Layer
 
 BASES = [("diagonal", "s4d-lin"), ("dplr", "legt"), ("dense", "legs")]
 NAMES = ("reference", "two_level", "reference#2")
@@ -72,7 +74,10 @@ def test_gate_and_timing_compute_on_the_device_that_is_asked_for(
     structure: str, basis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The meta device holds no numbers, so errors are not compared; a tensor left on the CPU stops it as on a GPU."""
-    monkeypatch.setattr(gate, "_relative", lambda got, true: 0.0)
+    monkeypatch.setattr(gate, "_relative", lambda got, true, size: 0.0)
+    monkeypatch.setattr(gate, "_size", lambda true: 1.0)
+    for made in (Generation, Layer):
+        monkeypatch.setattr(made, "sizes", lambda workload, truth: [1.0] * len(truth.gradients))
     rows = fakes.measured("seen", device="meta", structure=structure, basis=basis)
     assert fakes.gates(rows, "seen")[0]["passed"] and fakes.backends_timed(rows) == {"seen", "seen#2"}
     assert all(devices == {"meta"} for _, devices in fakes.Seen.calls)

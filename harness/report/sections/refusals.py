@@ -35,4 +35,16 @@ def _said(row: Mapping[str, Any]) -> str:
     if row.get("reason"):
         reason = textwrap.shorten(str(row["reason"]), LONGEST_REASON, placeholder=" …").rstrip(".")
         return f"raised an error: {reason}, so it was not timed"
-    return "failed gate: it does not agree with the float64 recurrence, so it was not timed"
+    return f"failed gate: {_wrong(row)}, so it was not timed"
+
+
+def _wrong(row: Mapping[str, Any]) -> str:
+    """What does not agree with the float64 recurrence."""
+    for what, error, allowed in (
+        ("kernel", "error", "tolerance"),
+        ("gradients", "gradient_error", "gradient_tolerance"),
+    ):
+        off, limit = row.get(error), row.get(allowed)
+        if isinstance(off, float) and isinstance(limit, float) and not off <= limit:
+            return f"its {what} differ from the float64 recurrence's by {off:.1e}, and {limit:.1e} is allowed"
+    return "it does not agree with the float64 recurrence"
