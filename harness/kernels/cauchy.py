@@ -55,7 +55,7 @@ class Cauchy(Backend):
 
 
 def conditioned(ssm: StateSpace, request: Request) -> torch.Tensor | None:
-    """`Backend.conditioned` of the generating function's route: only the sums' arguments and results are rounded.
+    """`Backend.conditioned` of the generating function's route: the sums' arguments, nodes and results are rounded.
 
     Their low rank cancels what a pole near the circle makes large.
     """
@@ -63,13 +63,14 @@ def conditioned(ssm: StateSpace, request: Request) -> torch.Tensor | None:
         return None
     import torch
 
-    from harness.kernels.generating import generating
+    from harness.kernels.generating import Nodes, generating
 
     def single(z: torch.Tensor) -> torch.Tensor:
         return z.to(torch.complex64).to(torch.complex128)
 
     def sums(v: torch.Tensor, d: torch.Tensor, nodes: Nodes) -> torch.Tensor:
-        return single(materialised(single(v), single(d), nodes))
+        at = Nodes(nodes.c.float().double(), single(nodes.y), nodes.front)
+        return single(materialised(single(v), single(d), at))
 
     return generating(ssm, dataclasses.replace(request, dtype="float64"), sums)
 

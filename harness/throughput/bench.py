@@ -79,26 +79,31 @@ class Bench:
             return ()
         return contestant.backend.unsupported(self.full.asked(contestant, gradients=direction == "both"))
 
-    def gated(self, contestant: Contestant) -> bool:
-        """Whether `contestant` agrees with the recurrence at every length of the gate, in its gradients too."""
+    def gated(self, contestant: Contestant, directions: tuple[str, ...]) -> tuple[str, ...]:
+        """The `directions` in which it agrees with the recurrence at every length of the gate."""
         found: list[Verdict] = []
-        gradients = not self._reasons(contestant, "both")
+        gradients = "both" in directions
         for gate in self.gates:
             try:
                 found.append(gate.judge(contestant, gradients))
             except FAULTS as fault:
                 self.failed(contestant, fault)
-                return False
-        worst = max(found, key=lambda verdict: verdict.share)
-        row = {"row": "gate", "backend": contestant.text, "passed": worst.passed}
-        row |= {"error": worst.output, "gradient_error": worst.gradient if gradients else None}
-        self.emit(row | {"tolerance": worst.tolerance, "gradient_tolerance": worst.gradient_tolerance})
+                return ()
+        output = max(found, key=lambda one: one.output / one.tolerance)
+        slope = max(found, key=lambda one: one.gradient / one.gradient_tolerance)
+        kept = tuple(one for one in directions if all(verdict.passed(one) for verdict in found))
+        row = {"row": "gate", "backend": contestant.text, "passed": bool(kept)}
+        row |= {"error": output.output, "tolerance": output.tolerance}
+        row |= {"gradient_error": slope.gradient if gradients else None, "gradient_tolerance": slope.gradient_tolerance}
+        self.emit(row)
+        if kept and kept != directions:
+            self.emit({**row, "passed": False, "direction": "both"})
         self.metric(contestant.text, "first_call_s", found[0].first_call_s)
         self.metric(contestant.text, "error", max(one.output for one in found), unit="")
         if gradients:
             self.metric(contestant.text, "gradient_error", max(one.gradient for one in found), unit="")
         self.tolerances[contestant] = found[-1].tolerance
-        return worst.passed
+        return kept
 
     def seconds(self, contestant: Contestant, direction: str, heads: int) -> float:
         """Of one call with so many heads, at full length."""

@@ -28,7 +28,7 @@ def measure(job: Mapping[str, Any], emit: Emit, device: str) -> None:
         kept = {}
         for contestant in bench.timer.contestants:
             directions = bench.supported(contestant)
-            if directions and bench.gated(contestant):
-                kept[contestant] = fitting(bench, contestant, directions, meter)
+            if directions and (passed := bench.gated(contestant, directions)):
+                kept[contestant] = fitting(bench, contestant, passed, meter)
     time_rounds(bench, kept)
     bench.ceilings(1)

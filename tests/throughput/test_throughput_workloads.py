@@ -48,12 +48,20 @@ def test_a_step_is_gated_and_timed(backends: tuple[str, ...], options: dict[str,
     }
 
 
-@pytest.mark.parametrize("what", ["layer", "step"])
-@pytest.mark.parametrize("wrong", ["scaled", "flipped", "infinite"])
-def test_what_is_wrong_in_a_kernel_is_wrong_in_a_layer_and_a_step(what: str, wrong: str) -> None:
-    rows = fakes.measured("reference", wrong, what=what, batch=2)
+@pytest.mark.parametrize("wrong", ["scaled", "infinite"])
+def test_what_is_wrong_in_a_kernel_is_wrong_in_a_layer(wrong: str) -> None:
+    rows = fakes.measured("reference", wrong, what="layer", batch=2)
     assert [row["passed"] for row in fakes.gates(rows, wrong)] == [False]
     assert fakes.backends_timed(rows) == {"reference", "reference#2"}
+
+
+@pytest.mark.parametrize("what", ["layer", "step"])
+@pytest.mark.parametrize("wrong", ["scaled", "flipped", "infinite"])
+def test_what_is_wrong_in_a_kernel_keeps_a_layer_and_a_step_from_being_timed_backward(what: str, wrong: str) -> None:
+    """A step's norms can hide a kernel's scale from its output, not from its gradients."""
+    rows = fakes.measured("reference", wrong, what=what, batch=2)
+    assert not fakes.gates(rows, wrong)[-1]["passed"]
+    assert f"{wrong}/both_s" not in {name for _, name in fakes.timed(rows)}
 
 
 def test_the_truth_of_a_layer_is_the_sum_at_short_and_its_transform_at_long_lengths() -> None:
