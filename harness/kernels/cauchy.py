@@ -57,7 +57,8 @@ class Cauchy(Backend):
 def conditioned(ssm: StateSpace, request: Request) -> torch.Tensor | None:
     """`Backend.conditioned` of the generating function's route: only the sums' arguments and results are rounded.
 
-    Their low rank cancels what a pole near the circle makes large. It is the recurrence and the change that those roundings make, so that a fault of the route is no excuse for itself.
+    Their low rank cancels what a pole near the circle makes large. It is the recurrence and the change that those
+    roundings make, so that a fault of the route is no excuse for itself.
     """
     if not isinstance(ssm, DPLR):
         return None
