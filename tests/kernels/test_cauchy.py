@@ -87,6 +87,15 @@ def test_a_kernel_from_an_untruncated_c_is_rejected() -> None:
         check(Untruncated(), dplr("float32", Shape(97, 2, 3, 1)))
 
 
+def test_a_fault_of_the_route_is_no_excuse_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong route is as wrong in float64, and still is allowed no more than its roundings."""
+    ssm, request = sample(dplr("float32", Shape(97, 2, 3, 1))), dplr("float32", Shape(97, 2, 3, 1))
+    monkeypatch.setattr(route, "truncate", lambda ssm, length: Truncation(2 * truncate(ssm, length).C, ssm.dt[None]))
+    exact, allowed = recurrence(ssm, "bilinear", 97), Cauchy().conditioned(ssm, request)
+    assert allowed is not None and (allowed - exact).norm() <= 1e-3 * exact.norm()
+    assert (Cauchy().kernel(ssm, request) - exact).norm() > 0.1 * exact.norm()
+
+
 @pytest.mark.parametrize("length", [2, 3, 8, 1000])
 def test_the_nodes_are_the_roots_of_unity(length: int) -> None:
     nodes = homogeneous(length, torch.complex128, torch.device("cpu"))
