@@ -49,12 +49,6 @@ class Trees:
     lengths: Integers
     values: NDArray[np.uint8]
 
-    def padded(self, width: int) -> NDArray[np.uint8]:
-        """Token ids (n, width), filled with the id of padding, 0."""
-        rows = np.zeros((len(self.lengths), width), dtype=np.uint8)
-        rows[np.arange(width) < self.lengths[:, None]] = self.tokens
-        return rows
-
     def part(self, start: int, stop: int) -> Trees:
         """Trees start..stop-1."""
         ends = np.concatenate([[0], np.cumsum(self.lengths)])

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     import torch
 
 
+NOT_ASKED = -100
+"""The class of a step that no answer is asked at."""
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What the encoder reads: `tokens` are integers (M, L) below `size`; `real` is float32 (M, L, size)."""
+    """What the encoder reads: `tokens` are integers (M, L) below `size`; `real` is float32 (M, L, size).
+
+    With two towers an example is a pair of sequences, (M, 2, L) or (M, 2, L, size), encoded by the same weights.
+    """
 
     kind: Literal["tokens", "real"]
     size: int
+    towers: Literal[1, 2] = 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,10 @@ class Provenance:
 
 @dataclass
 class Batch:
-    """x as `Inputs` says; y int64 (M,) or float32 (M, L, K); lengths int64 (M,) where sequences are padded."""
+    """x as `Inputs` says; y is a class int64 (M,) or numbers float32 (M, K) for each example, or for each step of it:
+    int64 (M, L), NOT_ASKED where no answer is, or float32 (M, L, K). Lengths int64 (M,), or (M, 2) of pairs, where
+    sequences are padded.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
@@ -48,6 +59,9 @@ class Data(ABC):
 
     sizes: Mapping[str, int]
     """Examples in "train" (per epoch, where they are drawn afresh), "val" and "test"."""
+
+    def to(self, device: torch.device) -> None:  # noqa: B027
+        """Keep on `device` what fits there, so that batches come from it; what a batch holds does not change."""
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Full batches in an epoch; the order of the next epoch is a new permutation."""
