@@ -8,4 +8,7 @@ TASKS: Table = {
     "retrieval": "harness.tasks.retrieval:Retrieval",
     "image": "harness.tasks.image:Image",
     "delay": "harness.tasks.delay:Delay",
+    "reconstruct": "harness.tasks.reconstruct:Reconstruct",
+    "copying": "harness.tasks.copying:Copying",
+    "adding": "harness.tasks.adding:Adding",
 }

@@ -46,6 +46,7 @@ class Retrieval(Written):
     val: int | None = None
     """Validation pairs, the same ones for every seed; None takes all of them."""
     test: int | None = None
+    """Test pairs, the same ones for every seed; None takes all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -144,7 +144,7 @@ def _check_aan(path: Path) -> str:
 
 def _check_aclcite(path: Path) -> str:
     found = read_aclcite(path, kept=1)
-    counts = ", ".join(f"{len(found.labels[split]):,} {name}" for split, name in NAMES.items())
+    counts = ", ".join(f"{len(labels):,} {split}" for split, labels in found.labels.items())
     return f"pairs of {len(found.texts):,} papers: {counts}"
 
 

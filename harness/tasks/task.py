@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from harness.errors import UsageError
+
 if TYPE_CHECKING:
     import torch
 
@@ -126,3 +128,10 @@ class Task(ABC):
     def summary(self, means: Mapping[str, float]) -> dict[str, float]:
         """The metrics of a split from the means of `score`; here they are the means themselves."""
         return dict(means)
+
+
+def check_at_least(task: Task, least: dict[str, int]) -> None:
+    """Raise UsageError for the first parameter that is below its bound."""
+    for name, bound in least.items():
+        if (value := getattr(task, name)) < bound:
+            raise UsageError(f"task.{name} is {value}; it must be at least {bound}.")

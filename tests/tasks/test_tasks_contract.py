@@ -22,6 +22,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "retrieval": {"max_length": 60},
     "image": {"train": 50, "val": 30, "test": 25},
     "delay": {"length": 40, "lag": 10, "examples": 48, "evaluation_examples": 25},
+    "reconstruct": {"length": 40, "memory": 10, "reference_state": 4, "examples": 48, "evaluation_examples": 25},
+    "copying": {"noise": 20, "examples": 48, "evaluation_examples": 25},
+    "adding": {"length": 40, "examples": 48, "evaluation_examples": 25},
 }
 """Parameters that make a task small; a task that is not here is tested as it comes."""
 
