@@ -50,8 +50,8 @@ def _row(task: str, file: DataFile | None, data_root: Path | None, *, checked: b
         use = "" if file.needed else "Optional: the task makes its own data. "
         return Row(task, file.name, present=False, ok=None, note=f"{use}Get it from {file.origin}.")
     if not checked:
-        return Row(task, file.name, present=True, ok=None, note=str(path))
+        return Row(task, path.name, present=True, ok=None, note=str(path))
     try:
-        return Row(task, file.name, present=True, ok=True, note=file.check(path))
+        return Row(task, path.name, present=True, ok=True, note=file.check(path))
     except HarnessError as problem:
-        return Row(task, file.name, present=True, ok=False, note=str(problem))
+        return Row(task, path.name, present=True, ok=False, note=str(problem))
