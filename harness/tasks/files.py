@@ -39,6 +39,8 @@ class DataFile:
     """A public address of the file `name`, where there is one; it goes to the first place."""
     sha256: str = ""
     """Of what the address serves."""
+    archived: str = ""
+    """The end of its path in the archive of Long Range Arena, where it is in there."""
 
 
 def find(file: DataFile, data_root: Path | None) -> Path | None:

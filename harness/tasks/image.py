@@ -15,7 +15,7 @@ import numpy as np
 from harness.errors import UsageError
 from harness.tasks.cache import cached
 from harness.tasks.classification import Classification, label_references
-from harness.tasks.files import DataFile, fingerprint, locate
+from harness.tasks.files import Arrays, DataFile, fingerprint, locate
 from harness.tasks.image_files import CIFAR10, CLASSES, FILE, LOSSY, OFFICIAL, PIXELS, identity, read_images
 from harness.tasks.task import Data, Inputs, Provenance
 
@@ -93,7 +93,7 @@ class Image(Classification):
         from harness.tasks.sequences import Sequences, Split
 
         path = locate("image", FILE, data_root)
-        arrays = cached(f"image-{fingerprint(self.version, identity(path))}", lambda: read_images(path))
+        arrays = self.images(data_root)
         drawn = np.random.default_rng(seed).permutation(len(arrays["y_train"]))
         fixed = np.random.default_rng(TEST_ORDER_SEED).permutation(len(arrays["y_test"]))
         self._check_sizes(path, len(drawn), len(fixed))
@@ -111,6 +111,17 @@ class Image(Classification):
         }
         references = label_references(splits["train"].y.numpy(), splits["test"].y.numpy(), CLASSES)
         return Sequences(splits, references, decode=normalised)
+
+    def prepare(self, data_root: Path | None) -> str:
+        self.images(data_root)
+        return self._entry(data_root)
+
+    def images(self, data_root: Path | None) -> Arrays:
+        """{x,y}_{train,test} in gray levels, from the cache once they are read."""
+        return cached(self._entry(data_root), lambda: read_images(locate("image", FILE, data_root)))
+
+    def _entry(self, data_root: Path | None) -> str:
+        return f"image-{fingerprint(self.version, identity(locate('image', FILE, data_root)))}"
 
     def _check_sizes(self, path: Path, train: int, test: int) -> None:
         for needed, held, words in (

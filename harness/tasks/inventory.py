@@ -36,8 +36,7 @@ def verify(data_root: Path | None) -> list[Row]:
 def _wanted() -> list[tuple[str, DataFile | None]]:
     wanted: list[tuple[str, DataFile | None]] = []
     for task in TASKS:
-        component = lookup("task", TASKS, task)
-        files = component.files() if hasattr(component, "files") else ()
+        files = lookup("task", TASKS, task).files()
         wanted += [(task, file) for file in files] or [(task, None)]
     return wanted
 

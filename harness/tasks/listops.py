@@ -76,6 +76,9 @@ class ListOps(Classification):
         """The files that `source = "official"` reads."""
         return tuple(FILES.values())
 
+    def reads(self) -> tuple[DataFile, ...]:
+        return self.files() if self.source == "official" else ()
+
     def provenance(self, data_root: Path | None) -> Provenance:
         identity = [digest(locate("listops", FILES[split], data_root)) for split in SPLITS if self.source == "official"]
         return Provenance(
@@ -103,15 +106,22 @@ class ListOps(Classification):
         references["root_oracle"] = root_oracle(parts["train"], parts["test"])
         return Sequences(splits, references)
 
+    def prepare(self, data_root: Path | None) -> str:
+        self.trees(data_root)
+        return self._entry(data_root)
+
     def trees(self, data_root: Path | None) -> dict[str, Trees]:
         """Every split, from the cache once they are made."""
 
         def make() -> Arrays:
             return vars(self._read(data_root) if self.source == "official" else self._generate())
 
-        whole = Trees(**cached(f"listops-{self.provenance(data_root).fingerprint}", make))
+        whole = Trees(**cached(self._entry(data_root), make))
         ends = np.cumsum([0, *self._sizes().values()])
         return {split: whole.part(ends[index], ends[index + 1]) for index, split in enumerate(SPLITS)}
+
+    def _entry(self, data_root: Path | None) -> str:
+        return f"listops-{self.provenance(data_root).fingerprint}"
 
     def _generate(self) -> Trees:
         return generate(self._rules(), sum(self._sizes().values()), self.data_seed)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
+from harness.tasks.progress import told
 
 TOKENS = ("<pad>", *"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]")
 """Token of each id."""
@@ -76,6 +77,7 @@ def generate(rules: Rules, count: int, seed: int) -> Trees:
     fruitless = 0
     for chunk in itertools.count():
         before = len(tokens)
+        told("generating trees", before, count)
         found = _chunk(rules, seed, chunk)
         ends = np.cumsum(found.lengths)
         for start, end, value in zip(ends - found.lengths, ends, found.values, strict=True):

@@ -111,6 +111,13 @@ class Retrieval(Written):
         references["word_overlap"] = float(((shared["test"] >= cut) == (splits["test"].y.numpy() == 1)).mean())
         return Sequences(splits, references)
 
+    def reads(self) -> tuple[DataFile, ...]:
+        return tuple(AAN.values()) if self.source == "aan" else (ACLCITE,)
+
+    def prepare(self, data_root: Path | None) -> str:
+        self.encoded(data_root)
+        return self._entry(data_root)
+
     def encoded(self, data_root: Path | None) -> Arrays:
         """ids and lengths of the papers, {train,val,test}_{pairs,labels,overlap} and the alphabet, from the cache."""
         coding = self.coding
@@ -128,8 +135,11 @@ class Retrieval(Written):
                 arrays[f"{split}_overlap"] = np.array([_overlap(words[a], words[b]) for a, b in pairs])
             return arrays
 
+        return cached(self._entry(data_root), make)
+
+    def _entry(self, data_root: Path | None) -> str:
         source = self._identity(data_root)
-        return cached(f"retrieval-{fingerprint(self.version, dataclasses.asdict(coding), source)}", make)
+        return f"retrieval-{fingerprint(self.version, dataclasses.asdict(self.coding), source)}"
 
     def _paths(self, data_root: Path | None) -> dict[str, Path]:
         if self.source == "aan":

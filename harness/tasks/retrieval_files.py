@@ -154,6 +154,7 @@ AAN = {
         places=tuple(f"{folder}new_aan_pairs.{name}.tsv" for folder in _FOLDERS),
         origin=_ORIGIN,
         check=_check_aan,
+        archived=f"tsv_data/new_aan_pairs.{name}.tsv",
     )
     for split, name in NAMES.items()
 }

@@ -16,6 +16,8 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from harness.tasks.files import DataFile
+
 
 NOT_ASKED = -100
 """The class of a step that no answer is asked at."""
@@ -112,6 +114,19 @@ class Task(ABC):
     @abstractmethod
     def provenance(self, data_root: Path | None) -> Provenance:
         """Fast, and without torch. Raises EnvironmentProblem, with what to get and where, when data is missing."""
+
+    @classmethod
+    def files(cls) -> tuple[DataFile, ...]:
+        """Every file that tasks of this kind may read."""
+        return ()
+
+    def reads(self) -> tuple[DataFile, ...]:
+        """The files that this task reads; what is missing of them can be fetched where it has an address."""
+        return tuple(file for file in self.files() if file.needed)
+
+    def prepare(self, data_root: Path | None) -> str | None:
+        """Make what `open` reads from the cache, without torch; the entry's name, None where nothing is cached."""
+        return None
 
     @abstractmethod
     def open(self, data_root: Path | None, seed: int) -> Data:

@@ -108,6 +108,10 @@ class Text(Written):
         }
         return Sequences(splits, label_references(splits["train"].y.numpy(), splits["test"].y.numpy(), 2))
 
+    def prepare(self, data_root: Path | None) -> str:
+        self.encoded(data_root)
+        return self._entry(data_root)
+
     def encoded(self, data_root: Path | None) -> Arrays:
         """{train,test}_{ids,lengths,labels} and the alphabet, from the cache once they are made."""
         path = locate("text", FILE, data_root)
@@ -121,7 +125,11 @@ class Text(Written):
                 arrays |= {f"{split}_ids": ids, f"{split}_lengths": lengths, f"{split}_labels": reviews[split].labels}
             return arrays
 
-        return cached(f"text-{fingerprint(self.version, dataclasses.asdict(coding), identity(path))}", make)
+        return cached(self._entry(data_root), make)
+
+    def _entry(self, data_root: Path | None) -> str:
+        source = identity(locate("text", FILE, data_root))
+        return f"text-{fingerprint(self.version, dataclasses.asdict(self.coding), source)}"
 
     def _held_back(self) -> int:
         return self.val if self.validation == "train" else 0
