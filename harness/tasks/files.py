@@ -125,8 +125,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_atomically(path, lambda out: np.savez(out, allow_pickle=False, **arrays))
 
 
-def read_arrays(path: Path, names: tuple[str, ...]) -> Arrays:
-    """The named arrays of an npz, never unpickled. Raises UsageError when it is damaged or lacks one."""
+def read_arrays(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> Arrays:
+    """The named arrays of an npz, and the optional ones it has, never unpickled.
+
+    Raises UsageError when it is damaged or lacks a named one.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -135,7 +138,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> Arrays:
                 if name not in archive.files:
                     held = ", ".join(archive.files) or "nothing"
                     raise UsageError(f"{path} has no array '{name}'; it holds {held}. Get the file again.")
-            return {name: archive[name] for name in names}
+            return {name: archive[name] for name in (*names, *(one for one in optional if one in archive.files))}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, TypeError) as damage:
         raise UsageError(f"{path} cannot be read as an npz archive ({damage}). Get the file again.") from damage
 

@@ -18,14 +18,20 @@ SHARE = 0.25
 
 @dataclass(frozen=True)
 class Split:
-    """x (n, ...) in a compact dtype, or sequences of several lengths; y (n, ...)."""
+    """x (n, ...) in a compact dtype, padded where `padded` says so, or sequences of several lengths; y (n, ...)."""
 
     x: torch.Tensor | Ragged
     y: torch.Tensor
+    padded: torch.Tensor | None = None
+    """Lengths int64 (n,) of padded x."""
 
     @property
     def stored(self) -> torch.Tensor:
         return self.x.tokens if isinstance(self.x, Ragged) else self.x
+
+    @property
+    def lengths(self) -> torch.Tensor | None:
+        return self.x.lengths if isinstance(self.x, Ragged) else self.padded
 
 
 class Sequences(Data):
@@ -52,7 +58,7 @@ class Sequences(Data):
         for name, split in self._splits.items():
             there = moved[id(split.stored)]
             x = dataclasses.replace(split.x, tokens=there) if isinstance(split.x, Ragged) else there
-            self._splits[name] = Split(x, split.y.to(device))
+            self._splits[name] = dataclasses.replace(split, x=x, y=split.y.to(device))
 
     def order(self, order_seed: int, epoch: int) -> torch.Tensor:
         """The epoch's permutation of the training examples (n,), int64; the last one asked for is kept."""
@@ -75,7 +81,7 @@ class Sequences(Data):
 
     def _batch(self, name: str, rows: torch.Tensor | slice) -> Batch:
         split = self._splits[name]
-        lengths = split.x.lengths[rows] if isinstance(split.x, Ragged) else None
+        lengths = None if split.lengths is None else split.lengths[rows]
         return Batch(self._decode(split.x[rows]), split.y[rows], lengths)
 
 

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from harness.bases import BASES
+from harness.kernels import KERNELS
 from harness.registry import build, choice, lookup
+from harness.ssm.config import S4
+from harness.ssm.model import Model
+from harness.ssm.timescale import LogUniform
 from harness.tasks import TASKS
 from harness.tasks.task import NOT_ASKED, Batch, Data, Task
 
@@ -148,6 +153,16 @@ def test_the_loss_has_a_gradient_wherever_an_answer_is_asked(task: Task, data: D
     assert outputs.grad is not None
     wanted = asked(batch) if batch.y.dtype == torch.int64 else torch.ones(outputs.shape[:-1], dtype=torch.bool)
     assert torch.equal((outputs.grad != 0).all(dim=-1), wanted) and torch.equal((outputs.grad != 0).any(dim=-1), wanted)
+
+
+def test_a_model_takes_a_step_on_it(task: Task, data: Data) -> None:
+    config = S4(d_model=4, d_state=4, n_layers=1, bidirectional=True, norm="batch", pool="last")
+    parts = (lookup("basis", BASES, "legs")(), LogUniform(), lookup("kernel", KERNELS, "reference")())
+    model = Model(config, *parts, task.inputs, task.outputs, task.per_step, seed=0)
+    batch = data.train_batch(0, 8, order_seed=1)
+    task.loss(model(batch.x, batch.lengths), batch).backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
 
 
 def test_scores_of_parts_add_up_to_the_score_of_the_whole(task: Task, data: Data) -> None:
