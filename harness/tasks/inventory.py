@@ -47,7 +47,8 @@ def _row(task: str, file: DataFile | None, data_root: Path | None, *, checked: b
     path = find(file, data_root)
     if path is None:
         use = "" if file.needed else "Optional: the task makes its own data. "
-        return Row(task, file.name, present=False, ok=None, note=f"{use}Get it from {file.origin}.")
+        fetch = f" `harness data prepare {task}` fetches it." if file.needed and (file.url or file.archived) else ""
+        return Row(task, file.name, present=False, ok=None, note=f"{use}Get it from {file.origin}.{fetch}")
     if not checked:
         return Row(task, path.name, present=True, ok=None, note=str(path))
     try:

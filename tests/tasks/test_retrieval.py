@@ -10,9 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from written_copies import pairs, papers, write_aan, write_aclcite
 
+from harness.bases import BASES
 from harness.errors import EnvironmentProblem, UsageError
+from harness.kernels import KERNELS
+from harness.registry import lookup
+from harness.ssm.config import S4
+from harness.ssm.model import Model
+from harness.ssm.timescale import LogUniform
 from harness.tasks.retrieval import Retrieval, threshold
 from harness.tasks.retrieval_files import AAN, ACLCITE, read_aan, read_aclcite
 from harness.tasks.task import Data
@@ -49,6 +56,24 @@ def test_pairs_keep_their_order_their_texts_and_their_labels(source: str, tmp_pa
     assert data.sizes == {"train": 40, "val": 25, "test": 25}
     for split, size, start in (("train", 40, 0), ("val", 25, 40), ("test", 25, 65)):
         assert set(examples(data, split)) == originals(size, start)
+
+
+def test_two_towers_learn_what_the_papers_of_a_pair_share(source: str, tmp_path: Path) -> None:
+    """Whether both are about vowels or about consonants, from 60 bytes of each: no tower can tell alone."""
+    task = dataclasses.replace(SMALL, source=source)
+    data = task.open(tmp_path, 0)
+    basis, backend = lookup("basis", BASES, "legs")(), lookup("kernel", KERNELS, "reference")()
+    config = S4(d_model=16, d_state=8, n_layers=1, norm="layer", bidirectional=True)
+    model = Model(config, basis, LogUniform(min=1e-2), backend, task.inputs, task.outputs, task.per_step, seed=0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for step in range(60):
+        batch = data.train_batch(step, 20, order_seed=0)
+        optimiser.zero_grad()
+        task.loss(model(batch.x, batch.lengths), batch).backward()
+        optimiser.step()
+    (batch,) = data.evaluation("test", 25)
+    with torch.no_grad():
+        assert task.score(model(batch.x, batch.lengths), batch)["accuracy"] == (25, 25)
 
 
 def test_a_paper_of_many_pairs_is_stored_once(source: str, tmp_path: Path) -> None:
