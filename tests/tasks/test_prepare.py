@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 from written_copies import reviews, write_aan, write_reviews
 
+from harness.bases import BASES
 from harness.cli import app
 from harness.errors import EnvironmentProblem, HarnessError, UsageError
+from harness.kernels import KERNELS
 from harness.registry import lookup
 from harness.tasks import TASKS, lra_archive
 from harness.tasks import prepare as module
@@ -185,10 +187,11 @@ def test_verification_ends_with_three_when_a_file_is_wrong(small_root: Path) -> 
 
 def test_a_plugin_s_task_is_prepared_like_any_other(tmp_path: Path) -> None:
     own = Path(__file__).parents[1] / "plugin" / "own_parts.py"
-    before = dict(TASKS)
+    before = [(table, dict(table)) for table in (TASKS, BASES, KERNELS)]
     try:
         code, said = told("prepare", "signs", "--plugin", str(own))
     finally:
-        TASKS.clear()
-        TASKS.update(before)
+        for table, entries in before:
+            table.clear()
+            table.update(entries)
     assert code == 0 and "drawn while training" in said
