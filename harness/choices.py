@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from harness.throughput import TIMERS
 from harness.training import TRAININGS
 
 Choice = dict[str, Any]
+Place = tuple[str, object]
+"""A path under [compare], and a value that stands near what it sets."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,24 @@ class Resolver:
         self.built: dict[int, Any] = {}
         self.checked: set[tuple[int, ...]] = set()
 
-    def __call__(self, name: str, raw: Any, section: str, path: str | None) -> Choice:
+    def __call__(self, name: str, raw: Any, places: Sequence[Place]) -> Choice:
+        """The choice of axis `name`, which `places` under [compare] set, or [fixed] alone where there are none."""
         axis = self.axes[name]
         try:
             key = name + json.dumps(raw, sort_keys=True)
         except TypeError:
+            section = "compare" if places else "fixed"
             raise self.ablation.wrong(f"{name} holds a date or time; TOML numbers and strings only.", section) from None
         if key not in self.choices:
             try:
                 self.choices[key] = resolved(name, axis, raw, self.smoke)
             except UsageError as problem:
+                section, (path, hint) = (
+                    ("compare", _spoken_of(places, str(problem))) if places else ("fixed", (name, None))
+                )
                 named = raw.get("name") if isinstance(raw, dict) else raw
-                value = named if isinstance(named, str) and f"'{named}'" in str(problem) else None
-                raise located(self.ablation, problem, section, path or name, value) from None
+                value = named if isinstance(named, str) and f"'{named}'" in str(problem) else hint
+                raise located(self.ablation, problem, section, path, value) from None
             self.built[id(self.choices[key])] = registry.build(axis.kind, axis.table, self.choices[key])
         return self.choices[key]
 
@@ -100,7 +107,7 @@ class Resolver:
         try:
             whole.check(basis, choices["basis"]["name"], self.built[id(choices["dt"])])
         except UsageError as problem:
-            section = "compare" if "basis" in self.ablation.compare else "fixed"
+            section = "compare" if {"basis", "case"} & set(self.ablation.compare) else "fixed"
             raise located(self.ablation, problem, section, "basis", choices["basis"]["name"]) from None
 
 
@@ -131,6 +138,15 @@ def resolved(name: str, axis: Axis, raw: Any, smoke: bool = False) -> Choice:
     except ValueError:
         raise UsageError(f"{name} holds inf or nan; give a finite number, or leave the parameter out.") from None
     return complete
+
+
+def _spoken_of(places: Sequence[Place], problem: str) -> Place:
+    """Of several places the one that the problem names; else the first, which is the case where there is one."""
+
+    def named(place: Place) -> bool:
+        return place[0] in problem or f"'{place[0].rpartition('.')[2]}'" in problem
+
+    return next(filter(named, places), places[0])
 
 
 def located(ablation: Ablation, problem: Exception, section: str, key: str, value: object = None) -> UsageError:

@@ -12,8 +12,9 @@ from typing import Any
 
 from harness import contrast
 from harness.ablation import Ablation
-from harness.choices import AXES, Axis, Choice, Resolver, located
+from harness.choices import AXES, Choice, Place, Resolver, located
 from harness.errors import UsageError, unknown
+from harness.levels import CASE, axes_of_cases, chosen_by_cases, compared_axes, label, merged, settings_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Plan:
             "primary": self.ablation.compare.get("primary"),
             "compare": list(self.levels),
             "levels": {axis: list(labels) for axis, labels in self.levels.items()},
+            "cases": axes_of_cases(self.ablation),
             "repeats": 1 if self.smoke else self.ablation.repeats,
             "settings": list(self.ablation.settings),
             "smoke": self.smoke,
@@ -102,14 +104,14 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
     for name in fixed:
         if name not in axes:
             raise located(ablation, unknown(f"key in [fixed] of kind '{ablation.kind}'", name, axes), "fixed", name)
-    compared = dict(_compared(ablation, axes))
-    levels = {path: tuple(_label(path, level) for level in values) for path, values in compared.items()}
+    compared = compared_axes(ablation, axes)
+    levels = {path: tuple(label(path, level) for level in values) for path, values in compared.items()}
     for path, labels in levels.items():
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
             raise ablation.wrong(f"compare.{path} has '{twice}' twice; each level once.", "compare", path)
     for name, axis in axes.items():
-        if axis.default is None and name not in fixed and name not in compared:
+        if axis.default is None and name not in {*fixed, *compared, *chosen_by_cases(compared)}:
             raise ablation.wrong(
                 f"no {axis.kind} is chosen. Set {name} under [fixed] or compare it under [compare], "
                 f'for example {name} = "{next(iter(axis.table))}".'
@@ -126,12 +128,12 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
     arms: list[Arm] = []
     for picked in itertools.product(*(range(len(values)) for values in compared.values())):
         raw = {name: fixed.get(name) for name in axes}
-        origin: dict[str, tuple[str, str | None]] = dict.fromkeys(axes, ("fixed", None))
+        places: dict[str, list[Place]] = {name: [] for name in axes}
         for (path, values), index in zip(compared.items(), picked, strict=True):
-            head, _, parameter = path.partition(".")
-            raw[head] = _merged(raw[head], parameter, values[index])
-            origin[head] = ("compare", path)
-        choices = {name: resolve(name, raw[name], *origin[name]) for name in axes}
+            for head, change in settings_of(path, values[index]):
+                raw[head] = merged(raw[head], change)
+                places[head].append((path, levels[path][index] if path == CASE else None))
+        choices = {name: resolve(name, raw[name], places[name]) for name in axes}
         resolve.check(choices)
         labels_of = {path: levels[path][index] for path, index in zip(compared, picked, strict=True)}
         arms.append(Arm(ablation.kind, choices, labels_of))
@@ -184,52 +186,6 @@ def _names(trial: TrialSpec, axis: str) -> set[str]:
     if axis in trial.choices:
         names.add(trial.choices[axis]["name"])
     return names
-
-
-def _compared(ablation: Ablation, axes: Mapping[str, Axis]) -> Iterator[tuple[str, list[Any]]]:
-    """(axis path, values) for every axis under [compare]; `model.d_state` may be dotted or nested."""
-
-    def walk(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-        for key, value in table.items():
-            path = f"{prefix}{key}"
-            if path == "primary":
-                continue
-            if path.partition(".")[0] not in axes:
-                raise located(ablation, unknown("axis", path.partition(".")[0], axes), "compare", path)
-            if isinstance(value, dict):
-                yield from walk(f"{path}.", value)
-            elif not isinstance(value, list):
-                raise ablation.wrong(f"compare.{path} is {value!r}; give a list of levels.", "compare", path)
-            elif not value:
-                raise ablation.wrong(f"compare.{path} is empty; give at least one level.", "compare", path)
-            else:
-                yield path, value
-
-    for path, values in walk("", ablation.compare):
-        if "." not in path and path in ablation.fixed:
-            raise ablation.wrong(f"{path} stands under [fixed] and under [compare]; keep one.", "compare", path)
-        yield path, values
-
-
-def _merged(base: Any, parameter: str, value: Any) -> Any:
-    """`base` with `parameter` set, or `value` itself where the whole axis is compared."""
-    if not parameter:
-        return value
-    table = {"name": base} if isinstance(base, str) else dict(base or {})
-    return {**table, parameter: value}
-
-
-def _label(path: str, level: Any) -> str:
-    """A short name of one level: "legs", "0.001..0.1", "d_state=64, n_layers=2"."""
-    if not isinstance(level, dict):
-        return str(level)
-    if "label" in level:
-        return str(level["label"])
-    if set(level) == {"min", "max"}:
-        return f"{level['min']}" if level["min"] == level["max"] else f"{level['min']}..{level['max']}"
-    rest = ", ".join(f"{key}={value}" for key, value in level.items() if key != "name")
-    name = str(level.get("name", ""))
-    return f"{name}({rest})" if name and rest else name or rest
 
 
 def _arm(labels: Mapping[str, str]) -> str:

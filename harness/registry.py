@@ -20,6 +20,8 @@ from harness.errors import UsageError, did_you_mean, unknown
 
 Table = dict[str, Any]
 ENTRY_POINT_GROUP = "harness.plugins"
+PLUGIN_PREFIX = "harness_plugin_"
+"""Begins the name of a module that was loaded from a user's file."""
 
 
 def lookup(kind: str, table: Mapping[str, Any], name: str) -> type[Any]:
@@ -106,7 +108,7 @@ def load_entry_points() -> list[str]:
 
 
 def _import_file(path: Path) -> str:
-    name = f"harness_plugin_{path.stem}"
+    name = f"{PLUGIN_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

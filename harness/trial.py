@@ -5,6 +5,7 @@ The same call under Ray, in a plain process and in a test. results/README.md has
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -114,15 +115,19 @@ def _train(call: Call) -> None:
         header["task"] |= {"primary": task.primary, "higher_is_better": task.higher_is_better}
         provenance = task.provenance(call.data_root)
         header["data"] = {**vars(provenance), "labels": list(provenance.labels)}
-        request = config.request(basis, task.max_length, call.device["kind"])
+        batch = call.job["spec"]["training"]["batch_size"]
+        request = config.request(basis, task.max_length, call.device["kind"], batch)
         if not (reasons := backend.unsupported(request)):
             header["backend"] = backend.resolve(request)
+            # Chosen once, at the task's longest: a batch of short sequences is applied like every other.
+            header["application"] = backend.application(request)
+            parts[3] = dataclasses.replace(config, application=header["application"])
     except (Exception, KeyboardInterrupt):
         # Whatever is missing may be back tomorrow: the rows that a checkpoint continues are not given up for it.
         _begin(call, header, keep=call.kept_rows)
         raise
     origin = {"data": provenance.fingerprint, "backend": header["backend"], "device": call.device["kind"]}
-    origin["harness version"] = __version__
+    origin |= {"application": header["application"], "harness version": __version__}
     found = checkpoint.find(call.checkpoints, call.kept_rows, origin)
     _begin(call, header, found.rows, found.content["progress"]["step"] if found.content else 0, found.notes)
     if reasons:
@@ -193,6 +198,7 @@ def _header(call: Call) -> dict[str, Any]:
     head["data"] = {"fingerprint": "", "kind": "", "source": "", "labels": []}
     if spec["kind"] == "train":
         head |= {"task": {"name": spec["task"]["name"]}, "backend": spec["backend"]["name"]}
+        head["application"] = None
     return head | made
 
 

@@ -31,6 +31,8 @@ class Basis(ABC):
     version: ClassVar[int] = 1
     structures: ClassVar[tuple[str, ...]]
     """Of "dplr", "dense", "diagonal": the parameterisations it can initialise."""
+    diagonalisable: ClassVar[bool] = False
+    """Whether its A has well-conditioned eigenvectors, so that the dplr form can be computed with as a diagonal one."""
     required_rank: ClassVar[int] = 0
     """Rank of P in the DPLR form; 0 where there is none."""
 

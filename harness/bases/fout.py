@@ -45,6 +45,7 @@ class FouT(DefinedBasis, DiagonalBasis):
     version: ClassVar[int] = 1
     structures: ClassVar[tuple[str, ...]] = ("dplr", "dense", "diagonal")
     required_rank: ClassVar[int] = 1
+    diagonalisable: ClassVar[bool] = True
     exact: ClassVar[bool] = False
 
     window: float = 2.0

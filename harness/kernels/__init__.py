@@ -7,5 +7,9 @@ KERNELS: Table = {
     "reference": "harness.kernels.reference:Reference",
     "krylov": "harness.kernels.krylov:Krylov",
     "two_level": "harness.kernels.two_level:TwoLevel",
+    "cauchy": "harness.kernels.cauchy:Cauchy",
+    "compiled": "harness.kernels.compiled:Compiled",
     "keops": "harness.kernels.keops:KeOps",
+    "s4_cuda": "harness.kernels.s4_cuda:S4Cuda",
+    "triton": "harness.kernels.triton_backend:Triton",
 }

@@ -1,9 +1,9 @@
-"""`auto`: the backend this project recommends for a structure, a choice like another."""
+"""`auto`: the backend and the application this project recommends for a layer, a choice like another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.kernels.backend import Backend, Request, StateSpace
 from harness.registry import lookup
@@ -11,12 +11,10 @@ from harness.registry import lookup
 if TYPE_CHECKING:
     import torch
 
-PREFERRED = {"diagonal": "two_level", "dplr": "krylov", "dense": "krylov"}
-
 
 @dataclass(frozen=True)
 class Auto(Backend):
-    """The fastest verified backend of the structure: two_level for diagonal, krylov for dplr and dense."""
+    """The fastest verified backend: two_level where A is diagonal or can be made so exactly, else krylov."""
 
     version: ClassVar[int] = 1
 
@@ -27,9 +25,17 @@ class Auto(Backend):
         """K (channels, H, L)."""
         return self.chosen(request).kernel(ssm, request)
 
+    def application(self, request: Request) -> Literal["fft", "chunked"]:
+        """That of the chosen backend."""
+        return self.chosen(request).application(request)
+
+    def layer(self, u: torch.Tensor, ssm: StateSpace, request: Request) -> torch.Tensor:
+        """y (M, H, L) of u (M, H, L)."""
+        return self.chosen(request).layer(u, ssm, request)
+
     def resolve(self, request: Request) -> str:
         """The name of the backend that really runs `request`."""
-        return PREFERRED[request.structure]
+        return "two_level" if request.structure == "diagonal" or request.diagonalisable else "krylov"
 
     def chosen(self, request: Request) -> Backend:
         """The backend that really runs `request`, with its default options."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Structure = Literal["dplr", "diagonal", "dense"]
 Discretization = Literal["zoh", "bilinear"]
-Application = Literal["fft", "chunked"]
+Application = Literal["auto", "fft", "chunked"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Request:
     device: str = "cpu"
     gradients: bool = True
     application: Application = "fft"
-    """How the kernel meets the sequence: one FFT of the whole, or chunk by chunk with the state passed on."""
+    """How the kernel meets the sequence: one FFT, chunk by chunk with the state passed on, or the faster of the two."""
     batch: int = 1
     diagonalisable: bool = False
     """A (for dplr, its low rank included) is frozen and has well-conditioned eigenvectors."""
@@ -95,16 +95,25 @@ class Backend(ABC):
         Raises Unsupported when `unsupported(request)` has reasons.
         """
 
+    def conditioned(self, ssm: StateSpace, request: Request) -> torch.Tensor | None:
+        """The kernel in float64 but for those roundings, to float32, that this backend's formula itself magnifies.
+
+        Its error and its gradients' are what a float32 evaluation of the formula cannot do better than. None where the
+        formula is as well conditioned as the kernel.
+        """
+        return None
+
+    def application(self, request: Request) -> Literal["fft", "chunked"]:
+        """How this backend applies the kernel of `request`: what is asked for, and for "auto" what is faster."""
+        return "chunked" if request.application == "chunked" else "fft"
+
     def layer(self, u: torch.Tensor, ssm: StateSpace, request: Request) -> torch.Tensor:
         """y (M, H, L) of u (M, H, L): this backend's kernel, applied as `request.application` says.
 
         Raises Unsupported when `unsupported(request)` has reasons.
         """
         from harness.kernels.apply import fft_conv
-        from harness.kernels.chunked import chunked
 
-        if request.application == "chunked":
-            return chunked(u, ssm, request, self.kernel)
         return fft_conv(u, self.kernel(ssm, request), request.channels == 2)
 
     def require(self, request: Request) -> None:
@@ -112,6 +121,15 @@ class Backend(ABC):
         reasons = self.unsupported(request)
         if reasons:
             raise Unsupported(reasons)
+
+    def whole_kernels_only(self, request: Request) -> tuple[str, ...]:
+        """The reason of a backend that makes kernels of length L, where the application asks for none."""
+        if request.application != "chunked":
+            return ()
+        return (
+            f"The backend '{self.resolve(request)}' makes whole kernels, which the application 'chunked' does without. "
+            f"Use the application 'fft', or the backend 'two_level' (diagonal), 'krylov' (dplr, dense) or 'auto'.",
+        )
 
     def resolve(self, request: Request) -> str:
         """The registered name of the backend that really runs `request`; only `auto` answers otherwise."""
@@ -121,3 +139,26 @@ class Backend(ABC):
             if entry is type(self) or entry == f"{type(self).__module__}:{type(self).__qualname__}":
                 return name
         return type(self).__qualname__
+
+
+class ChunkedBackend(Backend):
+    """A backend that makes kernels, and can do without: the state is carried from chunk to chunk."""
+
+    def application(self, request: Request) -> Literal["fft", "chunked"]:
+        """What is asked for; for "auto" what the measured crossover says."""
+        from harness.kernels.crossover import faster
+
+        return faster(request) if request.application == "auto" else request.application
+
+    def layer(self, u: torch.Tensor, ssm: StateSpace, request: Request) -> torch.Tensor:
+        """y (M, H, L) of u (M, H, L), by FFT or by chunks."""
+        if self.application(request) == "fft":
+            return super().layer(u, ssm, request)
+        from harness.kernels.chunked import chunked
+
+        self.require(request)
+        return chunked(u, self.form(ssm), request)
+
+    def form(self, ssm: StateSpace) -> StateSpace:
+        """The system whose state is carried: `ssm` itself, or one with the same kernel."""
+        return ssm

@@ -1,53 +1,41 @@
-"""Diagonal kernels through PyKeOps, what S4's and S4D's users have today: compiled sums, nothing materialised.
-
-    K_l = 2 sum_n exp(l Re x_n) (Re w_n cos(l Im x_n) - Im w_n sin(l Im x_n)),   x = log Abar, w = C Bbar
-
-The first call of a process makes sure that the formula and its gradients compile, under a lock, because several
-processes that fill an empty cache at once corrupt it.
-"""
+"""The `keops` backend: what S4's and S4D's users have today. The sums that are compiled are in `keops_sums.py`."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import importlib.util
-import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import EnvironmentProblem
-from harness.kernels.backend import Backend, Diagonal, Request, StateSpace
+from harness.kernels.backend import DPLR, Backend, Diagonal, Request, StateSpace
+from harness.kernels.cauchy import bilinear_only, conditioned
 
 if TYPE_CHECKING:
     import torch
 
-FORMULA = "Exp(Elem(x, 0) * l) * (Elem(w, 0) * Cos(Elem(x, 1) * l) - Elem(w, 1) * Sin(Elem(x, 1) * l))"
-ARGUMENTS = ("l = Vi(1)", "w = Vj(2)", "x = Vj(2)")
-Sum = Callable[..., Any]
-
 
 @dataclass(frozen=True)
 class KeOps(Backend):
-    """Diagonal kernels through PyKeOps, compiled at the first call; O(H(N + L)) memory, H n L exponentials.
+    """Diagonal and DPLR kernels by PyKeOps: sums compiled at the first call, nothing of size n L materialised.
 
-    In float32 it rounds l log Abar like the reference, so undamped modes lose about l |Im log Abar| 2^-24.
+    Diagonal, H n L exponentials: in float32 it rounds l log Abar like the reference, so undamped modes lose about
+    l |Im log Abar| 2^-24. DPLR: the route and the errors of `cauchy`, (1 + R)^2 H n L/2 quotients.
 
-    Source: the log-Vandermonde sum of the official S4D code (Gu et al. 2022), which is PyKeOps's there too.
+    Source: the sums of the official S4 and S4D code (Gu et al. 2022), which are PyKeOps's there too.
     """
 
     version: ClassVar[int] = 1
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        reasons = []
-        if request.structure != "diagonal":
+        reasons = [*self.whole_kernels_only(request)]
+        if request.structure == "dense":
             reasons.append(
-                f"The backend 'keops' serves the structure 'diagonal', but got '{request.structure}'. "
-                f"Use the backend 'krylov' for it."
+                "The backend 'keops' serves the structures 'diagonal' and 'dplr', but got 'dense'. "
+                "Use the backend 'krylov' for it."
             )
+        if request.structure == "dplr" and request.discretization != "bilinear":
+            reasons.append(bilinear_only("keops", request))
         if importlib.util.find_spec("pykeops") is None:
             reasons.append(
                 "The backend 'keops' needs the package pykeops, which is not installed: pip install pykeops."
@@ -60,66 +48,23 @@ class KeOps(Backend):
             )
         return tuple(reasons)
 
+    def conditioned(self, ssm: StateSpace, request: Request) -> torch.Tensor | None:
+        """For DPLR, the route's: see `cauchy.conditioned`."""
+        return conditioned(ssm, request)
+
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L). Raises EnvironmentProblem with the compiler's own words when compiling fails."""
         self.require(request)
-        assert isinstance(ssm, Diagonal)
-        import torch
+        import functools
 
+        from harness.kernels import keops_sums
+
+        if isinstance(ssm, DPLR):
+            from harness.kernels.generating import generating
+
+            return generating(ssm, request, functools.partial(keops_sums.cauchy, request=request))
+        assert isinstance(ssm, Diagonal)
         from harness.kernels.discretize import discretize_diagonal
 
         step = discretize_diagonal(ssm, request.discretization)
-        dtype = getattr(torch, request.dtype)
-        device = "GPU" if ssm.A.is_cuda else "CPU"
-        reduce = compiled(request.dtype, device, request.gradients)
-        l = torch.arange(request.length, dtype=dtype, device=ssm.A.device)[None, :, None]  # noqa: E741
-        w = _pairs((ssm.C * step.B).flatten(0, 1), dtype)
-        x = _pairs(step.log_A.expand_as(ssm.C).flatten(0, 1), dtype)
-        sums = reduce(l.expand(len(w), -1, -1).contiguous(), w, x, backend=device)
-        kernel: torch.Tensor = 2 * sums.reshape(*ssm.C.shape[:2], request.length)
-        return kernel
-
-
-@functools.cache
-def compiled(dtype: str, device: str, gradients: bool) -> Sum:
-    """The sum over modes, compiled (and with `gradients` its backward too) by really running it once."""
-    # Set before the import, which prints; both packages read their own.
-    os.environ.setdefault("KEOPS_VERBOSE", "0")
-    os.environ.setdefault("PYKEOPS_VERBOSE", "0")
-    import pykeops
-    import torch
-    from pykeops.torch import Genred
-
-    reduce: Sum = Genred(FORMULA, list(ARGUMENTS), reduction_op="Sum", axis=1)
-    place = {"dtype": getattr(torch, dtype), "device": "cuda" if device == "GPU" else "cpu"}
-    l, w, x = (torch.ones(1, 2, d, requires_grad=gradients and d == 2, **place) for d in (1, 2, 2))  # noqa: E741
-    words = io.StringIO()
-    with _lock(Path(pykeops.get_build_folder())), contextlib.redirect_stdout(words), torch.enable_grad():
-        pykeops.set_verbose(True)
-        try:
-            tiny = reduce(l, w, x, backend=device)
-            if gradients:
-                torch.autograd.grad(tiny.sum(), (w, x))
-        except Exception as error:
-            raise EnvironmentProblem(
-                f"PyKeOps could not compile or run its {dtype} formula on the {device}: "
-                f"{type(error).__name__}: {error} {words.getvalue().strip()}"
-            ) from error
-        finally:
-            pykeops.set_verbose(False)
-    return reduce
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    import fcntl
-
-    with (folder / "harness.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
-def _pairs(z: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    import torch
-
-    return torch.view_as_real(z.to(dtype.to_complex())).contiguous()
+        return keops_sums.vandermonde(ssm.C * step.B, step.log_A, request)

@@ -16,14 +16,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.kernels.backend import DPLR, Backend, Dense, Request, StateSpace
+from harness.kernels.backend import DPLR, ChunkedBackend, Dense, Request, StateSpace
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class Krylov(Backend):
+class Krylov(ChunkedBackend):
     """DPLR and dense kernels: repeated squaring of Abar, a two-level Krylov basis, one batched matrix product.
 
     Gradients for A, B, C, P and dt by autograd through the doubling, whose tables are small (2 N sqrt(L) per head).
@@ -34,7 +34,7 @@ class Krylov(Backend):
     version: ClassVar[int] = 1
 
     squarings: Literal["float64", "float32"] = "float64"
-    """Precision of the squarings; float32 is faster and less accurate."""
+    """Precision of the squarings but the first three, whose rounding the others would multiply; float32 is faster."""
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
         if request.structure != "diagonal":
@@ -47,32 +47,30 @@ class Krylov(Backend):
         assert isinstance(ssm, DPLR | Dense)
         import torch
 
-        from harness.kernels.discretize import discretize_dense, to_dense
+        from harness.kernels.increment import increment
 
-        dense = to_dense(ssm) if isinstance(ssm, DPLR) else ssm
-        A, B = discretize_dense(dense, request.discretization)
+        step = increment(ssm, request.discretization)
         dtype = getattr(torch, request.dtype)
         squared = torch.float32 if "float32" == request.dtype == self.squarings else torch.float64
-        return krylov(A, B.to(dtype), dense.C.to(dtype), request.length, squared)
+        return krylov(step.D, step.B.to(dtype), step.C.to(dtype), request.length, squared)
 
 
-def krylov(A: torch.Tensor, B: torch.Tensor, C: torch.Tensor, length: int, squared: torch.dtype) -> torch.Tensor:
-    """C A^l B for l < L: A (H, N, N) float64, squared in `squared`, B (H, N), C (K, H, N) -> (K, H, L) in B's dtype."""
+def krylov(D: torch.Tensor, B: torch.Tensor, C: torch.Tensor, length: int, squared: torch.dtype) -> torch.Tensor:
+    """C (1 + D)^l B for l < L: D (H, N, N) float64, squared in `squared`, B (H, N), C (K, H, N) -> (K, H, L)."""
     import torch
 
     K, H, N = C.shape
     J = 2 ** round(math.log2(K * length) / 2)
     I = -(-length // J)  # noqa: E741
-    one = torch.eye(N, dtype=A.dtype, device=A.device)
-    D, one = (A - one).to(squared), one.to(squared)
     X = B[..., None]
     while X.shape[-1] < J:
-        X = torch.cat((X, (one + D).to(X.dtype) @ X), dim=-1)
+        X = torch.cat((X, X + D.to(X.dtype) @ X), dim=-1)
         D = torch.baddbmm(D, D, D, beta=2)
+        D = D.to(squared) if X.shape[-1] == 8 else D
     Y = C.transpose(0, 1)[:, :, None]
     while (m := Y.shape[2]) < I:
         rows = Y[:, :, : I - m].flatten(1, 2)
-        Y = torch.cat((Y, (rows @ (one + D).to(Y.dtype)).reshape(H, K, -1, N)), dim=2)
+        Y = torch.cat((Y, (rows + rows @ D.to(Y.dtype)).reshape(H, K, -1, N)), dim=2)
         if 2 * m < I:
             D = torch.baddbmm(D, D, D, beta=2)
     kernel = Y.flatten(1, 2) @ X

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import traceback
 from typing import Any, get_args
 
 import torch
 
 from harness.kernels import KERNELS
-from harness.kernels.backend import DPLR, Backend, Dense, Diagonal, Request, StateSpace, Structure
+from harness.kernels.backend import DPLR, Backend, Dense, Diagonal, Discretization, Request, StateSpace, Structure
 from harness.kernels.reference import recurrence
 from harness.registry import lookup
 
@@ -20,13 +21,14 @@ TOLERANCE = 1e-4
 def probe(name: str, device: str = "cpu") -> str | None:
     """None when the backend `name` runs forward and backward on `device`, else the true error, never a guess.
 
-    Every structure the backend supports is tried. Raises UsageError for a name that is not registered.
+    Every structure and discretisation that the backend supports is tried.
+    Raises UsageError for a name that is not registered.
     """
     backend: Backend = lookup("backend", KERNELS, name)()
     reasons: list[str] = []
     ran = False
-    for structure in get_args(Structure):
-        request = Request(structure, "zoh", heads=2, state=4, length=12, rank=1, device=device)
+    for structure, rule in itertools.product(get_args(Structure), get_args(Discretization)):
+        request = Request(structure, rule, heads=2, state=4, length=12, rank=1, device=device)
         refusals = backend.unsupported(request)
         if refusals:
             reasons.extend(refusals)
@@ -35,9 +37,9 @@ def probe(name: str, device: str = "cpu") -> str | None:
         try:
             trouble = _run(backend, request)
         except Exception as error:
-            return f"{structure}: {''.join(traceback.format_exception_only(error)).strip()}"
+            return f"{structure}, {rule}: {''.join(traceback.format_exception_only(error)).strip()}"
         if trouble:
-            return f"{structure}: {trouble}"
+            return f"{structure}, {rule}: {trouble}"
     return None if ran else " ".join(dict.fromkeys(reasons))
 
 

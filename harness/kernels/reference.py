@@ -24,10 +24,11 @@ class Reference(Backend):
     version: ClassVar[int] = 1
 
     def unsupported(self, request: Request) -> tuple[str, ...]:
-        return ()
+        return self.whole_kernels_only(request)
 
     def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
         """K (channels, H, L): K_l = 2 Re sum_n C_n Bbar_n exp(l log Abar_n), or C Abar^l Bbar step by step."""
+        self.require(request)
         import torch
 
         from harness.kernels.discretize import discretize_dense, discretize_diagonal, to_dense

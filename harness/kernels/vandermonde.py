@@ -34,7 +34,7 @@ class _Vandermonde(torch.autograd.Function):
         J, I = _split(length, K)  # noqa: E741
         p = powers(x, J, I, dtype)[:, None] * (2 * w.transpose(0, 1)[:, :, None]).to(dtype.to_complex())
         q = powers(x, 1, J, dtype).conj()
-        kernel = _pairs(p.reshape(H, K * I, n)) @ _pairs(q).transpose(1, 2)
+        kernel = pairs(p.reshape(H, K * I, n)) @ pairs(q).transpose(1, 2)
         return kernel.reshape(H, K, I * J)[..., :length].transpose(0, 1)
 
     @staticmethod
@@ -50,7 +50,7 @@ class _Vandermonde(torch.autograd.Function):
         # Both sums in one product each way: columns weighted by (1, j), then rows by (1, iJ).
         columns = (q[:, :, None] * torch.stack((torch.ones_like(j), j), dim=1)[..., None]).flatten(2)
         rows = torch.nn.functional.pad(G.transpose(0, 1), (0, I * J - length)).reshape(H, K * I, J)
-        inner = torch.view_as_complex((rows @ _pairs(columns)).view(H, K, I, 2, n, 2)) * p[:, None, :, None]
+        inner = torch.view_as_complex((rows @ pairs(columns)).view(H, K, I, 2, n, 2)) * p[:, None, :, None]
         sums = torch.stack((torch.ones_like(iJ), iJ)) @ torch.view_as_real(inner).reshape(H * K, I, 4 * n)
         S = torch.view_as_complex(sums.view(H, K, 2, 2, n, 2)).permute(2, 3, 1, 0, 4).to(w.dtype)
         return 2 * S[0, 0].conj(), 2 * (w * (S[1, 0] + S[0, 1])).sum(0).conj(), None, None
@@ -65,12 +65,13 @@ def powers(x: torch.Tensor, stride: int, count: int, dtype: torch.dtype) -> torc
     fine = 2 ** math.ceil(math.log2(count) / 2)
     coarse = -(-count // fine)
     floor = torch.finfo(dtype).tiny ** 0.25
-    giant, baby = _anchors(x, stride * fine, coarse, floor), _anchors(x, stride, fine, floor)
+    giant, baby = anchors(x, stride * fine, coarse, floor), anchors(x, stride, fine, floor)
     giant, baby = giant.to(dtype.to_complex()), baby.to(dtype.to_complex())
     return (giant[:, :, None] * baby[:, None]).flatten(1, 2)[:, :count]
 
 
-def _anchors(x: torch.Tensor, stride: int, count: int, floor: float) -> torch.Tensor:
+def anchors(x: torch.Tensor, stride: int, count: int, floor: float) -> torch.Tensor:
+    """exp(stride m x) for m < count in float64, zero where below `floor`: x (H, n) -> (H, count, n) complex128."""
     m = stride * torch.arange(count, dtype=torch.float64, device=x.device)[:, None]
     modulus, phase = torch.exp(m * x.real[:, None]), m * x.imag[:, None]
     modulus = torch.where(modulus < floor, 0.0, modulus)
@@ -78,9 +79,14 @@ def _anchors(x: torch.Tensor, stride: int, count: int, floor: float) -> torch.Te
     return torch.complex(modulus * torch.cos(phase), modulus * torch.sin(phase))
 
 
-def _pairs(table: torch.Tensor) -> torch.Tensor:
+def pairs(table: torch.Tensor) -> torch.Tensor:
     """(..., n) complex as (..., 2n) real, re and im interleaved; a . conj(b) over pairs is Re(ab)."""
     return torch.view_as_real(table.resolve_conj()).flatten(-2)
+
+
+def complexes(table: torch.Tensor) -> torch.Tensor:
+    """(..., 2n) real, re and im interleaved, as (..., n) complex."""
+    return torch.view_as_complex(table.reshape(*table.shape[:-1], -1, 2))
 
 
 def _split(length: int, channels: int) -> tuple[int, int]:

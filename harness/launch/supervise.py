@@ -158,6 +158,7 @@ class _Attempt:
             "ablation": job.get("ablation", {}),
             "data": {"fingerprint": "", "kind": "", "source": "", "labels": []},
             "backend": None,
+            "application": None,
             "git": environment.git(),
             "versions": environment.versions(),
             "device": {},

@@ -120,6 +120,11 @@ class Study:
         return tuple(self.ablation["compare"])
 
     @property
+    def parts_of_cases(self) -> tuple[str, ...]:
+        """The parts of a spec that the levels of the axis `case` set."""
+        return tuple(self.ablation.get("cases") or ())
+
+    @property
     def levels(self) -> Mapping[str, Sequence[str]]:
         """Axis to its labels, both in file order."""
         return {axis: [str(label) for label in self.ablation["levels"][axis]] for axis in self.axes}

@@ -30,6 +30,8 @@ class S4:
     structure: Literal["dplr", "diagonal", "dense"] = "dplr"
     discretization: Literal["default", "zoh", "bilinear"] = "default"
     """`default` is written out as bilinear for dplr and dense, zoh for diagonal, as in the official code."""
+    application: Literal["auto", "fft", "chunked"] = "auto"
+    """How kernels meet sequences: `fft` of the whole, `chunked` with the state passed on, or the faster of the two."""
     n_ssm: int | None = None
     """Independent copies of (A, B, P), each shared by d_model / n_ssm heads; None is written out as d_model."""
     rank: int | None = None
@@ -120,8 +122,8 @@ class S4:
                     f"set model.rank = {part.required_rank} or leave it out."
                 )
 
-    def request(self, basis: Basis, length: int, device: str = "cpu") -> Request:
-        """What a layer of this model asks of a kernel backend at sequence length `length`."""
+    def request(self, basis: Basis, length: int, device: str = "cpu", batch: int = 1) -> Request:
+        """What a layer of this model asks of a kernel backend for `batch` sequences of length `length`."""
         assert self.discretization != "default"
         return Request(
             structure=self.structure,
@@ -132,6 +134,11 @@ class S4:
             rank=self.full_rank(basis),
             channels=2 if self.bidirectional else 1,
             device=device,
+            application=self.application,
+            batch=batch,
+            diagonalisable=self.structure == "dplr"
+            and not self.train_A
+            and all(part.diagonalisable for part in parts(basis)),
         )
 
     def _check_clip(self, limit: float) -> None:

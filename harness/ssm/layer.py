@@ -1,4 +1,4 @@
-"""One state space layer: y = K * u + D u by convolution, or the same y step by step.
+"""One state space layer: y = K * u + D u by convolution, or the same y piece by piece or step by step.
 
     x_{t+1} = Abar x_t + Bbar u_t        y_t = C x_{t+1} + D u_t        K_l = C Abar^l Bbar
 
@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from harness.errors import UsageError
-from harness.kernels.apply import fft_conv
-from harness.kernels.backend import Backend, Dense, Diagonal, Request
+from harness.kernels.backend import Backend, Dense, Diagonal, Request, StateSpace
+from harness.kernels.chunked import advance
 from harness.kernels.discretize import discretize_dense, discretize_diagonal, to_dense
+from harness.kernels.vandermonde import complexes, pairs
 from harness.ssm.lengths import valid
 from harness.ssm.parameters import Parameters
 
@@ -53,21 +54,37 @@ class Layer(nn.Module):
         Raises Unsupported when the backend cannot run this model at this length.
         """
         ssm = self.ssm.state_space()
-        asked = dataclasses.replace(
-            self.request,
-            length=length,
-            dtype="float64" if dtype == torch.float64 else "float32",
-            device=ssm.dt.device.type,
-            gradients=torch.is_grad_enabled(),
-        )
-        return self.backend.kernel(ssm, asked)
+        return self.backend.kernel(ssm, dataclasses.replace(self._asked(1, length, dtype, ssm), application="fft"))
 
     def forward(self, u: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """y (M, H, L) of u (M, H, L); behind a sequence's length u counts as zero and y is unspecified."""
         if lengths is not None:
             u = u.masked_fill(~valid(lengths, u.shape[-1])[:, None], 0)
-        y = fft_conv(u, self.kernel(u.shape[-1], u.dtype), self.request.channels == 2)
+        ssm = self.ssm.state_space()
+        y = self.backend.layer(u, ssm, self._asked(u.shape[0], u.shape[-1], u.dtype, ssm))
         return y if self.D is None else y + self.D[:, None] * u
+
+    def advance(self, u: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """y (M, H, L) of the next L inputs u (M, H, L), and the state after them: a long sequence in pieces.
+
+        Its value is that of L calls of `step`, from any state and to any length, by chunks whatever the backend.
+        """
+        ssm = self.ssm.state_space()
+        paired = state.x.is_complex()
+        x = pairs(state.x.to(torch.complex128)) if paired else state.x.double()
+        y, last = advance(u, ssm, self.request.discretization, x)
+        last = complexes(last) if paired else last
+        return y if self.D is None else y + self.D[:, None] * u, state._replace(x=last.to(state.x.dtype))
+
+    def _asked(self, batch: int, length: int, dtype: torch.dtype, ssm: StateSpace) -> Request:
+        return dataclasses.replace(
+            self.request,
+            batch=batch,
+            length=length,
+            dtype="float64" if dtype == torch.float64 else "float32",
+            device=ssm.dt.device.type,
+            gradients=torch.is_grad_enabled(),
+        )
 
     def initial_state(self, M: int, dtype: torch.dtype = torch.float32) -> State:
         """x = 0, with the system discretised in float64 and then rounded to `dtype`.

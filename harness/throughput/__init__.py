@@ -2,4 +2,8 @@
 
 from harness.registry import Table
 
-TIMERS: Table = {"kernel": "harness.throughput.config:KernelTimer"}
+TIMERS: Table = {
+    "kernel": "harness.throughput.config:KernelTimer",
+    "layer": "harness.throughput.config:LayerTimer",
+    "step": "harness.throughput.config:StepTimer",
+}

@@ -1,25 +1,30 @@
-"""The correctness gate: no backend is timed before its kernel and gradients agree with the float64 recurrence."""
+"""The correctness gate: no contestant is timed before its output and gradients agree with the float64 recurrence."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 
 import torch
 
-from harness.kernels.backend import Backend, Request, StateSpace
-from harness.kernels.reference import Reference, recurrence
+from harness.kernels.backend import Backend, Request
+from harness.kernels.reference import Reference
+from harness.throughput.contestant import Contestant
+from harness.throughput.truth import Rounded
+from harness.throughput.workload import Outcome, Workload
 
 ROUNDING_BAND = 64
 """In units of the dtype's epsilon, beside twice the plain reference's own error."""
+POISONED, POISONED_BYTES = 32, 2**29
+"""Blocks of an output's size that hold nan when a contestant is called, more than it takes for its own tables; and the
+most that they hold together, one block apart."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Largest errors, relative to the largest true value, of the kernel and of any gradient; what each is allowed."""
+    """Largest errors, relative to the largest true value, of the output and of any gradient; what each is allowed."""
 
-    kernel: float
+    output: float
     gradient: float
     tolerance: float
     gradient_tolerance: float
@@ -27,54 +32,74 @@ class Verdict:
 
     @property
     def share(self) -> float:
-        """The larger of the two errors as shares of what is allowed."""
-        return max(self.kernel / self.tolerance, self.gradient / self.gradient_tolerance)
+        """The larger of the two errors as shares of what is allowed; infinite when either is no number."""
+        shares = self.output / self.tolerance, self.gradient / self.gradient_tolerance
+        return max(shares) if all(share == share for share in shares) else float("inf")
 
     @property
     def passed(self) -> bool:
         return self.share <= 1.0
 
 
-def heads(ssm: StateSpace, pick: torch.Tensor) -> StateSpace:
-    """The state spaces of the heads `pick` (G,), as leaves."""
-    chosen = {}
-    for field in dataclasses.fields(ssm):
-        value = getattr(ssm, field.name)
-        chosen[field.name] = value.detach()[:, pick] if field.name == "C" else value.detach()[pick]
-    return dataclasses.replace(ssm, **chosen)
+class Gate:
+    """What is true of a workload, and what a contestant is allowed: made once, for all of them.
 
-
-def spread(ssm: StateSpace, count: int) -> torch.Tensor:
-    """`count` heads from the least to the greatest dt, both extremes among them."""
-    dt = ssm.dt.detach()
-    order = torch.argsort(dt if dt.ndim == 1 else dt.amin(-1))
-    places = torch.linspace(0, len(order) - 1, min(count, len(order)), device=order.device).round().long()
-    return order[places]
-
-
-def leaves(ssm: StateSpace) -> tuple[StateSpace, list[torch.Tensor]]:
-    """A copy whose tensors are leaves that require gradients, and those tensors."""
-    named = {f.name: getattr(ssm, f.name).detach().clone().requires_grad_() for f in dataclasses.fields(ssm)}
-    return dataclasses.replace(ssm, **named), list(named.values())
-
-
-def judge(backend: Backend, ssm: StateSpace, request: Request, source: torch.Generator) -> Verdict:
-    """Compare kernel and gradients with the sequential recurrence in float64, for a random cotangent.
-
-    Each is allowed twice the plain reference's own error in the request's dtype, plus a band of rounding. Gradients
-    lose more digits than the kernel does, so one tolerance for both would let a wrong kernel pass.
+    Each is allowed twice the plain reference's own error in the timed dtype, four times what its own formula magnifies,
+    and a band of rounding. Gradients lose more digits than the output does, so one tolerance for both would let a wrong
+    output pass.
     """
-    shape = (request.channels, request.heads, request.length)
-    cotangent = torch.randn(shape, generator=source, dtype=torch.float64).to(request.device)
-    model, parameters = leaves(ssm)
-    kernel = recurrence(model, request.discretization, request.length)
-    truth = (kernel.detach(), torch.autograd.grad(kernel, parameters, cotangent))
-    started = time.perf_counter()
-    errors = _errors(backend, ssm, request, cotangent, truth)
-    seconds = time.perf_counter() - started
-    band = ROUNDING_BAND * torch.finfo(getattr(torch, request.dtype)).eps + _truth_band(request)
-    kernel_own, gradient_own = _errors(Reference(), ssm, request, cotangent, truth)
-    return Verdict(*errors, 2 * kernel_own + band, 2 * gradient_own + band, seconds)
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        request = workload.request
+        self.truth = workload.truth()
+        band = ROUNDING_BAND * torch.finfo(getattr(torch, request.dtype)).eps + _truth_band(request)
+        own = self._errors(workload.backed(Reference(), request).outcome())
+        self.allowed = 2 * own[0] + band, 2 * own[1] + band
+
+    def judge(self, contestant: Contestant, gradients: bool = True) -> Verdict:
+        """Run it on poisoned memory and compare; without `gradients`, where it has none, its output alone."""
+        call = self.workload.call(contestant)
+        poison(self.workload.request)
+        started = time.perf_counter()
+        outcome = call.outcome(gradients)
+        if outcome.output.is_cuda:
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+        magnified = self._magnified(contestant)
+        tolerance, gradient_tolerance = (one + 4 * other for one, other in zip(self.allowed, magnified, strict=True))
+        return Verdict(*self._errors(outcome), tolerance, gradient_tolerance, seconds)
+
+    def agrees(self, part: torch.Tensor, tolerance: float) -> bool:
+        """Whether the part of an output at full size which this truth is about is within the tolerance."""
+        return _relative(part, self.truth.output) <= tolerance
+
+    def _magnified(self, contestant: Contestant) -> tuple[float, float]:
+        """The errors of those float32 roundings which the contestant's own formula magnifies, as S4's Cauchy sums do."""
+        if contestant.given or type(contestant.backend).conditioned is Backend.conditioned:
+            return 0.0, 0.0
+        request = self.workload.request
+        scale = 1.0 if request.dtype == "float32" else 2.0**-29
+        output, gradient = self._errors(self.workload.backed(Rounded(contestant.backend), request).outcome())
+        return scale * output, scale * gradient
+
+    def _errors(self, outcome: Outcome) -> tuple[float, float]:
+        """The error of the output and of the worst gradient."""
+        output, gradients = self.workload.compared(outcome)
+        pairs = zip(gradients, self.truth.gradients, strict=False)
+        worst = max((_relative(got, true) for got, true in pairs), default=0.0)
+        return _relative(output, self.truth.output), worst
+
+
+def poison(request: Request) -> None:
+    """Leave nan in the memory that an output is likely to be given, so that what stays unwritten shows."""
+    dtype = getattr(torch, request.dtype)
+    size = request.channels * request.batch * request.heads * request.length
+    count = max(1, min(POISONED, POISONED_BYTES // (size * dtype.itemsize)))
+    for _ in range(2):
+        # Freeing a large block raises glibc's threshold below which freed memory is kept; the second round's is.
+        blocks = [torch.full((size,), torch.nan, dtype=dtype, device=request.device) for _ in range(count)]
+        del blocks
 
 
 def _truth_band(request: Request) -> float:
@@ -83,21 +108,6 @@ def _truth_band(request: Request) -> float:
     It tells in float64 alone, where the plain reference of dplr and dense is the truth, its own error 0.
     """
     return (3 * request.length + 10 * request.state) * 2.0**-53
-
-
-def _errors(
-    backend: Backend,
-    ssm: StateSpace,
-    request: Request,
-    cotangent: torch.Tensor,
-    truth: tuple[torch.Tensor, tuple[torch.Tensor, ...]],
-) -> tuple[float, float]:
-    """The errors of the kernel (K, G, L) and of its worst gradient."""
-    model, parameters = leaves(ssm)
-    kernel = backend.kernel(model, request)
-    gradients = torch.autograd.grad(kernel, parameters, cotangent.to(kernel.dtype))
-    worst = max(_relative(got, true) for got, true in zip(gradients, truth[1], strict=True))
-    return _relative(kernel.detach(), truth[0]), worst
 
 
 def _relative(got: torch.Tensor, true: torch.Tensor) -> float:

@@ -6,11 +6,13 @@ import importlib.util
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kernel_cases import SHAPES, check, request_for
+from kernel_cases import SHAPES, check, request_for, sample
 
+from harness.kernels import keops_sums
 from harness.kernels.backend import Request
 from harness.kernels.keops import KeOps
 from harness.kernels.probe import probe
@@ -28,14 +30,20 @@ def test_keops_passes_its_probe_without_a_word(capfd: pytest.CaptureFixture[str]
 
 @needs_keops
 def test_keops_without_gradients_equals_keops_with_them() -> None:
-    from dataclasses import replace
-
-    from kernel_cases import sample
-
     request = request_for("diagonal", "zoh", "float32", SHAPES[3])
     check(KeOps(), request)
     ssm = sample(request)
     assert (KeOps().kernel(ssm, request) == KeOps().kernel(ssm, replace(request, gradients=False))).all()
+
+
+@needs_keops
+def test_one_formula_serves_dplr_of_every_rank() -> None:
+    request = request_for("dplr", "bilinear", "float32", SHAPES[2])
+    check(KeOps(), request)
+    compiled = keops_sums.compiled.cache_info().misses
+    for rank in (1, 3):
+        check(KeOps(), replace(request, rank=rank))
+    assert keops_sums.compiled.cache_info().misses == compiled
 
 
 @needs_keops

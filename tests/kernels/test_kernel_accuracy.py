@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from kernel_cases import head_errors, leaves, results
 
 from harness.bases import BASES
+from harness.bases.normal import normal_form
 from harness.kernels.backend import DPLR, Dense, Diagonal, Request
 from harness.kernels.krylov import Krylov
 from harness.kernels.reference import Reference, recurrence
@@ -61,30 +64,28 @@ def test_naive_float32_loses_the_phase_that_two_level_keeps() -> None:
     assert naive > 100 * ours
 
 
-@pytest.mark.parametrize("basis", CONTRACTIONS)
-def test_krylov_keeps_1e_6_at_length_4096_gradients_too(basis: str) -> None:
-    request = Request("dense", "bilinear", 3, 32, 4096)
-    ssm = dense(basis, 32)
-    truth = results(ssm, recurrence(ssm, "bilinear", 4096))
-    errors = head_errors(results(ssm, Krylov().kernel(ssm, request)), truth, ssm)
-    assert max(errors.values()) <= 1e-6, errors
+def dplr(basis: str, n: int) -> DPLR:
+    form = normal_form(lookup("basis", BASES, basis)(), n)
+    A, B, P = (torch.from_numpy(part).expand(3, *part.shape) for part in (form.Lambda, form.B, form.P))
+    C = torch.randn(1, 3, n // 2, dtype=torch.complex128, generator=torch.Generator().manual_seed(1))
+    return leaves(DPLR(A, B, P, C, TIMESCALES))
 
 
 @pytest.mark.parametrize("basis", CONTRACTIONS)
-def test_krylov_with_float32_squarings_keeps_2e_5(basis: str) -> None:
-    request = Request("dense", "bilinear", 3, 32, 4096)
-    ssm = dense(basis, 32)
-    truth = results(ssm, recurrence(ssm, "bilinear", 4096))
-    quick = head_errors(results(ssm, Krylov(squarings="float32").kernel(ssm, request)), truth, ssm)
+@pytest.mark.parametrize("make", [dplr, dense])
+def test_krylov_keeps_its_budget_at_length_16384_gradients_too(make: Callable[[str, int], Any], basis: str) -> None:
+    ssm = make(basis, 64)
+    request = Request(make.__name__, "bilinear", 3, 64, 16384, rank=2)  # type: ignore[arg-type]
+    truth = results(ssm, recurrence(ssm, "bilinear", 16384))
     exact = head_errors(results(ssm, Krylov().kernel(ssm, request)), truth, ssm)
-    assert exact["kernel"] < quick["kernel"]
+    quick = head_errors(results(ssm, Krylov(squarings="float32").kernel(ssm, request)), truth, ssm)
+    assert max(exact.values()) <= 1e-6, exact
     assert max(quick.values()) <= 2e-5, quick
+    assert exact["kernel"] < quick["kernel"]
 
 
 @pytest.mark.parametrize("basis", CONTRACTIONS)
 def test_the_dplr_form_of_a_basis_has_the_kernel_of_its_dense_form(basis: str) -> None:
-    from harness.bases.normal import normal_form
-
     n = 16
     Lambda, P, B, V = (torch.from_numpy(part) for part in normal_form(lookup("basis", BASES, basis)(), n)[:4])
     ssm = dense(basis, n)

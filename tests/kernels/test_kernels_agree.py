@@ -31,8 +31,8 @@ def served(dtypes: tuple[str, ...]) -> list[object]:
     return [
         pytest.param(
             *(name, structure, rule, dtype),
-            # KeOps compiles forward and backward per dtype, some 20 s each on an empty cache.
-            marks=[pytest.mark.long] if (name, dtype) == ("keops", "float64") else [],
+            # KeOps compiles forward and backward per dtype, some 20 s each on an empty cache; torch.compile per shape.
+            marks=[pytest.mark.long] if (name, dtype) == ("keops", "float64") or name == "compiled" else [],
         )
         for name in KERNELS
         for structure in STRUCTURES

@@ -12,9 +12,14 @@ from harness.kernels.probe import probe
 from harness.kernels.reference import Reference
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name != "keops"])
+@pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("keops", "s4_cuda", "triton")])
 def test_every_plain_backend_passes_its_probe(name: str) -> None:
     assert probe(name) is None
+
+
+@pytest.mark.parametrize("name", ["s4_cuda", "triton"])
+def test_a_backend_for_another_device_says_so(name: str) -> None:
+    assert "but the device is 'cpu'" in (probe(name) or "")
 
 
 @dataclass(frozen=True)

@@ -170,23 +170,29 @@ def equivalence(results: Path, away: float, tolerance: float = 1e-3, backends: S
 
 def throughput(
     results: Path,
-    seconds: Mapping[str, Sequence[float]],
+    seconds: Mapping[str, Sequence[float] | Mapping[int, float]],
     length: int = 1024,
     lengths: Sequence[int] = (1024,),
     gates: Mapping[str, bool] | None = None,
     unsupported: Mapping[str, Sequence[str]] | None = None,
     raised: Mapping[str, str] | None = None,
+    left_out: Mapping[tuple[str, str], str] | None = None,
+    run: Mapping[str, float] | None = None,
+    arm: Mapping[str, str] | None = None,
+    levels: Mapping[str, Sequence[str]] | None = None,
     **timing: Any,
 ) -> Path:
     """A timing record: `seconds` by backend (and "<baseline>#2"), the first backend being the baseline.
 
-    `raised` is backend to error; further keywords are parameters of the timer.
+    `raised` is backend to error, `left_out` is (backend, direction) to reason, `run` is further metrics of the run, and
+    seconds may be by round; further keywords are parameters of the timer.
     """
     unsupported, gates, raised = unsupported or {}, gates or {}, raised or {}
     backends = list(dict.fromkeys([*(name for name in seconds if "#" not in name), *gates, *unsupported, *raised]))
-    head = header(
-        "speed", {"timer.length": str(length)}, levels={"timer.length": [str(one) for one in lengths]}, repeats=1
-    )
+    arm = arm or {"timer.length": str(length)}
+    levels = levels or {"timer.length": [str(one) for one in lengths]}
+    cases = ["basis", "timer"] if "case" in levels else []
+    head = header("speed", arm, levels=levels, repeats=1, cases=cases)
     timer = {"name": "kernel", "version": 1, "backends": backends, "baseline": backends[0], "length": length}
     timer |= {
         "heads": 8,
@@ -200,7 +206,7 @@ def throughput(
     head["spec"] = {"kind": "throughput", "seed": 0, "timer": timer, "basis": {"name": "legs", "version": 1}}
     head["spec"]["dt"] = {"name": "log_uniform", "version": 1, "min": 0.001, "max": 0.1}
     head["ablation"]["kind"] = "throughput"
-    head["trial_id"] = hashlib.sha256(str(length).encode()).hexdigest()[:12]
+    head["trial_id"] = hashlib.sha256(f"{length}{arm}".encode()).hexdigest()[:12]
     del head["task"], head["backend"]
     rows: list[Row] = [head]
     for backend, reasons in unsupported.items():
@@ -215,6 +221,10 @@ def throughput(
         gate = {"row": "gate", "backend": backend, "passed": passed, "error": error, "gradient_error": error}
         rows += [gate | {"tolerance": 1e-5}, metric(f"{backend}/error", error, 0, "run")]
         rows.append(metric(f"{backend}/first_call_s", 0.5, 0, "run", "s"))
+    for (backend, direction), reason in (left_out or {}).items():
+        rows.append({"row": "left_out", "backend": backend, "direction": direction, "reason": reason})
+    rows += [metric(name, value, 0, "run") for name, value in (run or {}).items()]
     for backend, values in seconds.items():
-        rows += [metric(f"{backend}/forward_s", value, repeat, "timing", "s") for repeat, value in enumerate(values)]
+        by_round = values if isinstance(values, Mapping) else dict(enumerate(values))
+        rows += [metric(f"{backend}/forward_s", value, repeat, "timing", "s") for repeat, value in by_round.items()]
     return write(results, [*rows, end()])

@@ -303,7 +303,7 @@ def test_provenance_names_command_commit_versions_data_and_trials(tmp_path: Path
 def test_sections_come_only_where_the_evidence_speaks(tmp_path: Path) -> None:
     throughput(tmp_path, {"reference": [0.01] * 4})
     titles = [found.title for found in sections(evidence(tmp_path))]
-    assert titles == ["Verdict", "Kernel throughput", "The bases", "Failures", "Method and provenance"]
+    assert titles == ["Verdict", "Throughput", "The bases", "Failures", "Method and provenance"]
 
 
 def test_an_estimate_of_nothing_is_not_a_number() -> None:

@@ -18,7 +18,7 @@ BASELINE = {"reference": [0.010] * 4, "reference#2": [0.010] * 4}
 def test_throughput_gives_median_quartiles_and_ratio(tmp_path: Path) -> None:
     baseline = [0.010, 0.012, 0.014, 0.016, 0.018]
     throughput(tmp_path, {"reference": baseline, "reference#2": baseline, "fast": [one / 2 for one in baseline]})
-    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("backend")
+    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("contestant")
     time = table.loc["fast", "median ms [quartiles]"]
     assert (time.low, time.value, time.high) == pytest.approx((6.0, 7.0, 8.0))
     assert table.loc["fast", "ratio to baseline"].value == pytest.approx(2.0)
@@ -28,7 +28,7 @@ def test_throughput_gives_median_quartiles_and_ratio(tmp_path: Path) -> None:
 
 def test_a_backend_that_fails_the_gate_is_reported_and_not_timed(tmp_path: Path) -> None:
     throughput(tmp_path, {"reference": [0.01] * 4}, gates={"wrong": False})
-    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("backend")
+    table = only(section(tmp_path, "throughput")).tables[0].data.set_index("contestant")
     assert table.loc["wrong", "outcome"] == "failed gate"
     assert math.isnan(table.loc["wrong", "median ms [quartiles]"].value)
     assert table.loc["wrong", "error"] == 0.5
@@ -53,8 +53,9 @@ def test_the_baselines_own_ratio_is_that_of_its_two_timings(tmp_path: Path) -> N
 
 
 def test_throughput_is_plotted_against_length_when_there_are_several(tmp_path: Path) -> None:
-    for length in (256, 512):
-        throughput(tmp_path, {"reference": [0.01] * 4}, length=length, lengths=(256, 512))
+    lengths = (256, 512, 1024)
+    for length in lengths:
+        throughput(tmp_path, {"reference": [0.01] * 4}, length=length, lengths=lengths)
     assert len(only(section(tmp_path, "throughput")).figures) == 1
 
 
@@ -77,7 +78,7 @@ def test_a_backend_that_raised_says_what_it_raised(tmp_path: Path) -> None:
     throughput(tmp_path, BASELINE, raised={"compiled": "RuntimeError: no compiler\n  was found."})
     table = only(section(tmp_path, "throughput")).tables[0]
     assert "compiled: raised an error: RuntimeError: no compiler was found, so it was not timed." in table.notes
-    assert table.data.set_index("backend").loc["compiled", "outcome"] == "raised an error"
+    assert table.data.set_index("contestant").loc["compiled", "outcome"] == "raised an error"
     said = spoken(only(section(tmp_path, "verdict")))
     assert "Raised an error before it could be timed in at least one arm: compiled." in said
     assert "correctness gate" not in said

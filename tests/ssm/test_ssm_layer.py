@@ -10,6 +10,7 @@ import torch
 from ssm_cases import CASES, small_model
 
 from harness.errors import UsageError
+from harness.kernels.auto import Auto
 from harness.ssm.layer import Layer, State
 from harness.ssm.timescale import LogUniform
 
@@ -53,6 +54,14 @@ def test_convolution_equals_the_steps(name: str, structure: str, discretization:
     assert disagreement(layer_of(name, structure, discretization=discretization), dtype) <= 1
 
 
+@pytest.mark.parametrize(("name", "structure"), CASES)
+def test_chunks_equal_the_steps(name: str, structure: str) -> None:
+    # One chunk of 64 steps: its products sum 40 terms in another order than a transform, and no more of them.
+    layer = layer_of(name, structure, application="chunked")
+    layer.backend = Auto()
+    assert disagreement(layer, torch.float64) <= 1
+
+
 def test_convolution_equals_the_steps_with_a_dt_for_each_state() -> None:
     layer = layer_of("s4d-lin", "diagonal", timescale=LogUniform(per="state"))
     assert disagreement(layer, torch.float64) <= 1
@@ -78,6 +87,23 @@ def test_a_sequence_can_be_read_in_two_parts() -> None:
     first, _, state = stepped(layer, u[..., :13], layer.initial_state(2))
     rest, _, _ = stepped(layer, u[..., 13:], state)
     assert torch.equal(torch.cat((first, rest), -1), whole)
+
+
+@pytest.mark.parametrize(("name", "structure"), CASES)
+@torch.no_grad()
+def test_pieces_and_single_steps_may_follow_each_other(name: str, structure: str) -> None:
+    layer = layer_of(name, structure)
+    u = torch.randn(2, 4, L, dtype=torch.float64)
+    start = layer.initial_state(2, torch.float64)
+    whole, largest, last = stepped(layer, u, start)
+    first, state = layer.advance(u[..., :13], start)
+    second, _, state = stepped(layer, u[..., 13:20], state)
+    third, state = layer.advance(u[..., 20:], state)
+    # As in `disagreement`: L steps of N roundings of |x| each.
+    allowed = L * 8 * torch.finfo(torch.float64).eps * largest
+    read = torch.linalg.vector_norm(start.C, dim=-1) * allowed
+    assert ((torch.cat((first, second, third), -1) - whole).abs() <= read[..., None]).all()
+    assert (torch.linalg.vector_norm(state.x - last.x, dim=-1) <= allowed).all()
 
 
 def test_a_bidirectional_layer_has_no_steps() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from harness.kernels import KERNELS
 from harness.kernels.backend import Request, StateSpace
 from harness.kernels.reference import Reference
 from harness.registry import choice, lookup
+from harness.throughput.contestant import Contestant, parse
 from harness.throughput.timer import measure
 from harness.trial import TABLES
 
@@ -78,7 +83,68 @@ class Seen(Reference):
         return super().kernel(ssm, request)
 
 
+@dataclass(frozen=True)
+class Unwritten(Reference):
+    """The right kernel, but its last element is left as it was allocated."""
+
+    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
+        out = torch.empty(1, request.heads, request.length)
+        kernel = super().kernel(ssm, request)
+        out[..., :-1] = kernel.detach()[..., :-1]
+        return out + (kernel - kernel.detach()) * torch.tensor([1.0] * (request.length - 1) + [0.0])
+
+
+@dataclass(frozen=True)
+class Hungry(Reference):
+    """The right kernel, beside `mib` MiB that it fills and lets go."""
+
+    mib: int = 64
+
+    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
+        torch.ones(self.mib * 2**20, dtype=torch.uint8)
+        return super().kernel(ssm, request)
+
+
+@dataclass(frozen=True)
+class Sleepy(Reference):
+    """The right kernel after `ms` milliseconds for each head, with gradients four times that."""
+
+    ms: float = 2.0
+
+    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
+        time.sleep(1e-3 * self.ms * request.heads * (4 if request.gradients else 1))
+        return super().kernel(ssm, request)
+
+
+@dataclass(frozen=True)
+class Larger(Reference):
+    """Right with few heads, wrong with all."""
+
+    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
+        return super().kernel(ssm, request) * (1.001 if request.heads == HEADS else 1)
+
+
+@dataclass(frozen=True)
+class Killed(Reference):
+    """Its process is killed where memory is measured: a process forked from a server, not this one."""
+
+    def kernel(self, ssm: StateSpace, request: Request) -> torch.Tensor:
+        if "throughput.memory" in " ".join(sys.orig_argv) and request.heads == HEADS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().kernel(ssm, request)
+
+
+@dataclass(frozen=True)
+class ForwardOnly(Reference):
+    """It has no gradients, and says so."""
+
+    def unsupported(self, request: Request) -> tuple[str, ...]:
+        return ("It has no backward pass.",) if request.gradients else ()
+
+
 FAKES = {"scaled": Scaled, "flipped": Flipped, "infinite": Infinite, "broken": Broken, "unable": Unable, "seen": Seen}
+FAKES |= {"unwritten": Unwritten, "hungry": Hungry, "sleepy": Sleepy, "larger": Larger, "killed": Killed}
+FAKES |= {"forward_only": ForwardOnly}
 
 
 def register(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,16 +158,22 @@ def chosen(part: str, name: str, **arguments: Any) -> dict[str, Any]:
     return choice(name, lookup(part, TABLES[part], name)(**arguments))
 
 
-def job(*backends: str, basis: str = "s4d-lin", **timer: Any) -> dict[str, Any]:
-    sizes = {"length": 16, "heads": HEADS, "state": 4, "repeats": 4, "gate_heads": GATE_HEADS}
+def job(
+    *backends: str, what: str = "kernel", basis: str = "s4d-lin", dt: tuple[float, float] = (1e-3, 1e-1), **timer: Any
+) -> dict[str, Any]:
+    sizes = {"length": 16, "heads": HEADS, "state": 4, "repeats": 4, "gate_heads": GATE_HEADS, "memory": False}
     spec = {
         "kind": "throughput",
         "seed": 0,
-        "timer": chosen("timer", "kernel", backends=backends, baseline=backends[0], **{**sizes, **timer}),
+        "timer": chosen("timer", what, backends=backends, baseline=backends[0], **{**sizes, **timer}),
         "basis": chosen("basis", basis),
-        "dt": chosen("dt", "log_uniform"),
+        "dt": chosen("dt", "log_uniform", min=dt[0], max=dt[1]),
     }
     return {"spec": spec, "trial_id": "0123456789ab", "ablation": {"name": "t"}}
+
+
+def contestant(text: str) -> Contestant:
+    return parse(text, applied=True, may_be_given=True)
 
 
 def measured(*backends: str, device: str = "cpu", **timer: Any) -> Rows:

@@ -155,7 +155,7 @@ def _protocol(study: Study) -> str:
                 values = list(dict.fromkeys(json.dumps(choice.get(key)) for choice in choices))
                 if len(values) == 1:
                     same.append(f"{key} {values[0]}")
-                elif part not in study.axes and f"{part}.{key}" not in study.axes:
+                elif part not in (*study.axes, *study.parts_of_cases) and f"{part}.{key}" not in study.axes:
                     different.append(f"{key} {' / '.join(values)}")
             names = words.listed(dict.fromkeys(str(choice["name"]) for choice in choices))
             listed = ", ".join([*same, *([f"differs between arms: {', '.join(different)}"] if different else [])])
