@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.tasks.pathfinder_paths import Canvases, Dashes, Draws, Flags, distractors, stamp, two_paths
+from harness.tasks.pathfinder_paths import Dashes, Draws, distractors, stamp, two_paths
 from harness.tasks.pathfinder_rules import Rules
-from harness.tasks.pathfinder_stamps import Integers, Levels, Lists, Stamps, stamps
+from harness.tasks.pathfinder_stamps import Flags, Integers, Levels, Stamps, stamps
 
 CHUNK = 250
 """Pictures that are drawn together."""
-DOT_TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -78,25 +77,27 @@ def scenes(rules: Rules, seed: int, number: int) -> list[tuple[Integers, Scene]]
 
 
 def render(rules: Rules, scene: Scene) -> Levels:
-    """The pictures, each stretched to 0..255 as it was saved; uint8 (n, P)."""
+    """The pictures, each stretched to 0..255 as it was saved; uint8 (n, P).
+
+    Dashes are rounded to float32 before they are stretched, as they were: at a contrast of 1.5 every odd level lies
+    half-way between two, and this decides which it becomes.
+    """
     tables, count = scene.tables, len(scene.label)
-    canvas = np.zeros((count, tables.side**2), dtype=np.int32)
+    canvas = np.zeros((count, tables.side**2))
     base = np.arange(count) * canvas.shape[1]
     flat = canvas.reshape(-1)
-    for dashes, drawn, tenths in (
-        (scene.paths, np.ones(scene.paths.position.shape[:2], dtype=bool), rules.path_tenths),
-        (scene.distractors, scene.placed, rules.distractor_tenths),
+    for dashes, drawn, contrast in (
+        (scene.paths, np.ones(scene.paths.position.shape[:2], dtype=bool), rules.path_contrast),
+        (scene.distractors, scene.placed, rules.distractor_contrast),
     ):
-        lists = Lists(tables.dash.offsets, tables.dash.levels.astype(np.int32) * tenths)
+        levels = (tables.dash.levels / 255 * contrast).astype(np.float32)
         for path in range(drawn.shape[1]):
             rows = np.flatnonzero(drawn[:, path])
-            for dash in range(dashes.position.shape[2]):
-                stamp(flat, base[rows] + dashes.position[rows, path, dash], dashes.direction[rows, path, dash], lists)
-    offsets, levels = tables.dot
+            for position, direction in zip(dashes.position[rows, path].T, dashes.direction[rows, path].T, strict=True):
+                stamp(flat, base[rows] + position, tables.dash.offsets[direction], levels[direction])
     for position in scene.dots().T:
-        pixels = (base + position)[:, None] + offsets
-        flat[pixels] = np.maximum(flat[pixels], levels.astype(np.int32) * DOT_TENTHS)
+        stamp(flat, base + position, tables.dot.offsets, tables.dot.levels / 255)
     inner = slice(tables.pad, tables.pad + rules.size)
     values = canvas.reshape(count, tables.side, tables.side)[:, inner, inner].reshape(count, rules.size**2)
     low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
-    return np.asarray((2 * 255 * (values - low) + high - low) // (2 * (high - low)), dtype=np.uint8)
+    return ((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8)

@@ -14,12 +14,13 @@ Source: Kim, Linsley, Thakkar and Serre 2020, and the generator they published.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.tasks.pathfinder_rules import Rules
-from harness.tasks.pathfinder_stamps import DEGREES, FREE, ONE, Integers, Levels, Lists, Stamps
+from harness.tasks.pathfinder_stamps import DEGREES, FREE, ONE, Flags, Integers, Levels, Stamps, directions
 
 TRIES = 3
 """Draws of a dash before a path fails."""
@@ -29,8 +30,6 @@ DEAD_END = 255 * ONE // 10_000
 QUICK_DRAWS = 64
 """Pixels tried as the tail of a distractor before every pixel is looked at."""
 CANVAS_BYTES = 1 << 25
-
-Flags = NDArray[np.bool_]
 
 
 class Draws:
@@ -86,14 +85,16 @@ class Canvases:
     def merge(self, rows: Integers, position: Integers, direction: Integers) -> None:
         """Add the masks of one dash for each of the rows."""
         base = rows * self.M.shape[1] + position
-        stamp(self.M.reshape(-1), base, direction, self.tables.mask)
-        stamp(self.D.reshape(-1), base, direction, self.tables.dilated)
+        for canvas, lists in ((self.M, self.tables.mask), (self.D, self.tables.dilated)):
+            stamp(canvas.reshape(-1), base, lists.offsets[direction], lists.levels[direction])
 
 
-def stamp(canvas: Levels, position: Integers, direction: Integers, lists: Lists) -> None:
-    """canvas = max(canvas, stamp of each direction at each position)."""
-    pixels = position[:, None] + lists.offsets[direction]
-    canvas[pixels] = np.maximum(canvas[pixels], lists.levels[direction])
+def stamp(
+    canvas: NDArray[Any], position: Integers, offsets: Integers, levels: NDArray[Any]
+) -> None:
+    """canvas = max(canvas, levels (n, K) or (1, K)) at each position (n,) plus its offsets; the canvas is flat."""
+    pixels = position[:, None] + offsets
+    canvas[pixels] = np.maximum(canvas[pixels], levels)
 
 
 @dataclass
@@ -111,14 +112,18 @@ class Ends:
 
 def begin(tables: Stamps, tail: Integers, degree: Integers) -> Ends:
     """A first dash from `tail`, `degree` of the 360."""
-    return Ends(tail + tables.first_pivot[degree], tail, degree)
+    return Ends(tables.moved(first_head(tables, tail, degree), tables.to_pivot[degree]), tail, degree)
+
+
+def first_head(tables: Stamps, tail: Integers, degree: Integers) -> Integers:
+    return tables.moved(tail, tables.to_head[degree])
 
 
 def extend(canvases: Canvases, rows: Integers, ends: Ends, draws: Draws) -> tuple[Flags, Ends]:
     """Grow each path by one dash: where it succeeded (R,), and the new ends of those that did."""
     tables = canvases.tables
     M, D, area = canvases.M.reshape(-1), canvases.D.reshape(-1), canvases.M.shape[1]
-    pivot = ends.pivot + tables.advance[ends.direction]
+    pivot = tables.moved(ends.pivot, tables.advance[ends.direction])
     turns = tables.turns[ends.direction]
     heads = pivot[:, None] + tables.circle[turns]
     base = rows * area
@@ -193,9 +198,8 @@ def _seeds(
     possible = np.flatnonzero(tables.begins & (rooms[0] > 0) & (rooms[1] > 0))
     degree = possible[draws.below(len(possible), count)]
     tail = [low - box[degree, 2 * axis] + draws.below(rooms[axis][degree], count) for axis in (0, 1)]
-    around = draws.below(DEGREES, count) * np.pi / 180
-    step = [np.round(rules.seed_distance * f(around), 9) for f in (np.sin, np.cos)]
-    other = [np.rint(tail[axis] + step[axis]).astype(np.int64) for axis in (0, 1)]
+    around = rules.seed_distance * directions(np.arange(DEGREES) * np.pi / 180)[draws.below(DEGREES, count)]
+    other = [np.rint(tail[axis] + around[:, axis]).astype(np.int64) for axis in (0, 1)]
     tails = [(y + tables.pad) * tables.side + x + tables.pad for y, x in (tail, other)]
     return (tails[0], tails[1]), (degree, draws.below(DEGREES, count))
 
@@ -249,7 +253,7 @@ def _first_dashes(rules: Rules, canvases: Canvases, draws: Draws) -> tuple[Integ
         degree = draws.below(DEGREES, len(pending))
         roomy, tail = free_tails(rules, canvases, pending, degree, draws)
         pending, new = pending[roomy], begin(tables, tail, degree[roomy])
-        head = tail + tables.first_head[degree[roomy]]
+        head = first_head(tables, tail, degree[roomy])
         inside = _in_picture(rules, tables, head) & _in_picture(rules, tables, new.pivot)
         for kept, values in zip(vars(ends).values(), vars(new).values(), strict=True):
             kept[pending[inside]] = values[inside]

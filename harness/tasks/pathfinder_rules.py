@@ -21,7 +21,7 @@ PATH_DASHES: dict[str, int] = {"easy": 6, "intermediate": 9, "hard": 14}
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings of a picture; pixels, and tenths of full brightness."""
+    """The settings of a picture; lengths in pixels."""
 
     size: int
     padding: int
@@ -37,9 +37,9 @@ class Rules:
     """The larger, the straighter: a dash turns by less than 90 degrees / continuity."""
     dash_budget: int
     """Dashes of all distractors together."""
-    path_tenths: int
-    """Brightness of a dash of a path."""
-    distractor_tenths: int
+    path_contrast: float
+    """What the brightness of a dash of a path, at most about 0.6 at 32 pixels and 1 from 64 on, is multiplied by."""
+    distractor_contrast: float
     path_dashes: int
 
     @property
@@ -51,12 +51,12 @@ class Rules:
         return self.dash_budget // self.distractor_dashes
 
 
-#       padding, seed distance, dot radius, L, w, margins, continuity, dash budget, path tenths, distractor tenths
+#       padding, seed distance, dot radius, L, w, margins, continuity, dash budget, path contrast, distractor contrast
 _BY_SIZE = {
-    32: (1, 7, 1.5, 2, 0.5, (1,), 1.0, 20, 15, 20),
-    64: (1, 12, 2.5, 5, 1.0, (1,), 1.8, 22, 8, 8),
-    128: (1, 20, 3.0, 5, 1.5, (2, 3), 1.8, 35, 9, 9),
-    256: (22, 27, 5.0, 5, 2.0, (3,), 1.8, 30, 10, 10),
+    32: (1, 7, 1.5, 2, 0.5, (1,), 1.0, 20, 1.5, 2.0),
+    64: (1, 12, 2.5, 5, 1.0, (1,), 1.8, 22, 0.8, 0.8),
+    128: (1, 20, 3.0, 5, 1.5, (2, 3), 1.8, 35, 0.9, 0.9),
+    256: (22, 27, 5.0, 5, 2.0, (3,), 1.8, 30, 1.0, 1.0),
 }
 
 

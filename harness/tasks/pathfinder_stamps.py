@@ -25,6 +25,7 @@ from harness.tasks.pathfinder_rules import Rules
 Integers = NDArray[np.int64]
 Levels = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
+Angles = NDArray[np.float64]
 
 A = 2
 """How much finer a dash is drawn before it is scaled down."""
@@ -69,7 +70,7 @@ class Stamps:
     """(360,): whether a first dash may have this direction: its `tail` must reach into all four quadrants.
 
     The published generator dilates by `tail` with a border of minus infinity, and finds no room at all where that
-    border shows at a corner of the picture. At 32 pixels this leaves 25 of the 360 directions.
+    border shows at a corner of the picture. At 32 pixels this leaves 30 of the 360 directions.
     """
     turns: Integers
     """(O, K): which of the C pixels of the circle a path may turn to; repeats have weight 0."""
@@ -77,23 +78,31 @@ class Stamps:
     """(O, K), in units of `ONE`."""
     circle: Integers
     """(C,): offsets of those pixels from the pivot."""
-    advance: Integers
-    """(O,): from a pivot to the next one, L + 2m along the direction."""
-    first_head: Integers
-    """(360,): from the tail of a first dash to its head."""
-    first_pivot: Integers
-    """(360,): from the tail of a first dash to its pivot."""
-    dot: tuple[Integers, Levels]
+    advance: Angles
+    """(O, 2): from a pivot to the next one, L + 2m along the direction."""
+    to_head: Angles
+    """(360, 2): from the tail of a first dash to its head, L along the direction."""
+    to_pivot: Angles
+    """(360, 2): from the head of a first dash to its pivot, L + m back."""
+    dot: Lists
+    """Of one entry: dots have no direction."""
+
+    def moved(self, position: Integers, step: Angles) -> Integers:
+        """ceil(position + step) in rows and columns of the picture; (n,) and (n, 2) to (n,)."""
+        y, x = np.divmod(position, self.side)
+        y = np.ceil(y - self.pad + step[:, 0]).astype(np.int64)
+        x = np.ceil(x - self.pad + step[:, 1]).astype(np.int64)
+        return np.asarray((y + self.pad) * self.side + x + self.pad, dtype=np.int64)
 
     def digest(self) -> str:
         """Names the content of the tables: 64 hex digits."""
         content = hashlib.sha256()
-        for part in (self.dash, self.mask, self.dilated, self.core, self.tail):
+        for part in (self.dash, self.mask, self.dilated, self.core, self.tail, self.dot):
             content.update(part.offsets.tobytes() + part.levels.tobytes())
-        for table in (self.tail_box, self.turns, self.weights, self.circle, self.advance, self.first_head):
+        for table in (self.tail_box, self.begins, self.turns, self.weights, self.circle):
             content.update(table.tobytes())
-        for table in (self.begins, self.first_pivot, *self.dot):
-            content.update(table.tobytes())
+        for step in (self.advance, self.to_head, self.to_pivot):
+            content.update(step.tobytes())
         return content.hexdigest()
 
 
@@ -105,8 +114,9 @@ def stamps(rules: Rules, m: int) -> Stamps:
     side = rules.size + 2 * pad
     circle = _circle(L + m)
     t = np.concatenate([np.arange(-180, 180) * np.pi / 180, np.arctan2(circle[:, 0], circle[:, 1])])
+    back = np.where(t < 0, t + np.pi, t - np.pi)
     # After the first, a dash is drawn from its head back towards the pivot.
-    drawn = t + np.where(np.arange(len(t)) < DEGREES, 0.0, np.pi)
+    drawn = np.where(np.arange(len(t)) < DEGREES, t, back)
     dash, mask = _drawn(drawn, L, rules.w, m, half)
     first = mask[:DEGREES] == 255
     reach = np.abs(np.arange(-half, half + 1) + 1) <= L + m
@@ -131,31 +141,26 @@ def stamps(rules: Rules, m: int) -> Stamps:
         turns=turns,
         weights=weights,
         circle=circle @ (side, 1),
-        advance=_translated(t, L + 2 * m) @ (side, 1),
-        first_head=_translated(t[:DEGREES], L) @ (side, 1),
-        first_pivot=(_translated(t[:DEGREES], L) + _translated(t[:DEGREES] + np.pi, L + m)) @ (side, 1),
+        advance=(L + 2 * m) * directions(t),
+        to_head=L * directions(t[:DEGREES]),
+        to_pivot=(L + m) * directions(back[:DEGREES]),
         dot=_dot(rules.dot_radius, side),
     )
 
 
-def _whole(x: NDArray[np.float64], to: np.ufunc) -> Integers:
-    """Round away what the last bits of sine and cosine add, then to whole pixels."""
-    return np.asarray(to(np.round(x, 9)), dtype=np.int64)
-
-
-def _translated(t: NDArray[np.float64], distance: float) -> Integers:
-    """ceil(distance u(t)), (n, 2)."""
-    return _whole(distance * np.stack([np.sin(t), np.cos(t)], axis=1), np.ceil)
+def directions(t: Angles) -> Angles:
+    """u(t), (n, 2), by the C library: its last bit decides whether some exact steps are rounded up by a pixel."""
+    return np.array([(math.sin(one), math.cos(one)) for one in t])
 
 
 def _circle(radius: int) -> Integers:
     """The C distinct pixels met on the circle when it is walked a pixel's length at a time, (C, 2)."""
     degrees = np.arange(0, 360, 360 / (2 * radius * np.pi))
     t = degrees * np.pi / 180
-    return np.unique(_whole(radius * np.stack([np.sin(t), np.cos(t)], axis=1), np.floor), axis=0)
+    return np.unique(np.floor(radius * directions(t)).astype(np.int64), axis=0)
 
 
-def _turns(t: NDArray[np.float64], onto: NDArray[np.float64], continuity: float) -> tuple[Integers, Integers]:
+def _turns(t: Angles, onto: Angles, continuity: float) -> tuple[Integers, Integers]:
     """max(cos(min(continuity |t_i - t|, pi/2)), 0)^2 where it is not 0, as lists of i and weight."""
     apart = np.abs(onto[None, :] - t[:, None])
     apart = np.minimum(apart, 2 * np.pi - apart)
@@ -164,13 +169,14 @@ def _turns(t: NDArray[np.float64], onto: NDArray[np.float64], continuity: float)
     return order, np.take_along_axis(weight, order, axis=1)
 
 
-def _drawn(t: NDArray[np.float64], L: int, w: float, m: int, half: int) -> tuple[Levels, Levels]:
+def _drawn(t: Angles, L: int, w: float, m: int, half: int) -> tuple[Levels, Levels]:
     """Dashes from the centre along t, and their masks; each uint8 (n, 2 half + 1, 2 half + 1)."""
     side, centre = 2 * half * A + 1, half * A
     fine = np.zeros((len(t), side, side), dtype=np.uint8)
-    for picture, (row, column) in zip(fine, centre + _translated(t, A * L), strict=True):
+    heads = np.ceil(centre + A * L * directions(t))
+    for picture, (row, column) in zip(fine, heads.tolist(), strict=True):
         canvas = Image.new("L", (side, side))
-        ImageDraw.Draw(canvas).line([(centre, centre), (int(column), int(row))], fill=255, width=round(w * A))
+        ImageDraw.Draw(canvas).line([(centre, centre), (column, row)], fill=255, width=round(w * A))
         picture[:] = np.asarray(canvas)
     return _scaled(fine, 2 * half + 1), _scaled(_dilated(fine, m * A), 2 * half + 1)
 
@@ -192,12 +198,11 @@ def _dilated(pictures: Levels, radius: int) -> Levels:
     return result
 
 
-def _dot(radius: float, side: int) -> tuple[Integers, Levels]:
+def _dot(radius: float, side: int) -> Lists:
     half = math.ceil(radius) + 3
     y = np.arange(-half * A, (half + 1) * A)
     disc = (y[:, None] ** 2 + y[None, :] ** 2 <= (radius * A) ** 2).astype(np.uint8) * 255
-    lists = _lists(_scaled(disc[None], 2 * half + 1), side)
-    return lists.offsets[0], lists.levels[0]
+    return _lists(_scaled(disc[None], 2 * half + 1), side)
 
 
 def _lists(pictures: Levels, side: int, shift: int = 0) -> Lists:
