@@ -27,7 +27,7 @@ MAY = {
     "bases": ({"registry", "errors"}, {"numpy", "scipy"}),
     "kernels": ({"registry", "errors"}, {"torch", "pykeops", "triton"}),
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
-    "tasks": ({"registry", "errors", "randomness"}, {"torch", "numpy"}),
+    "tasks": ({"registry", "errors", "randomness"}, {"torch", "numpy", "PIL"}),
     "training": ({"ssm", "kernels", "tasks", "errors", "randomness", "registry"}, {"torch", "numpy"}),
     "throughput": ({"ssm", "kernels", "bases", "tasks", "environment", "errors", "registry"}, {"torch", "numpy"}),
     "trial": (BASE | TABLES, {"torch", "numpy"}),

@@ -5,5 +5,7 @@ from harness.registry import Table
 TASKS: Table = {
     "listops": "harness.tasks.listops:ListOps",
     "image": "harness.tasks.image:Image",
+    "pathfinder": "harness.tasks.pathfinder:Pathfinder",
+    "pathx": "harness.tasks.pathfinder:PathX",
     "delay": "harness.tasks.delay:Delay",
 }

@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file that a task reads."""
+    """A file that a task reads, or a folder of them."""
 
     name: str
     places: tuple[str, ...]
@@ -41,7 +41,7 @@ def find(file: DataFile, data_root: Path | None) -> Path | None:
     """The first of the file's places that exists, or None."""
     if data_root is None:
         return None
-    return next((path for place in file.places if (path := data_root / place).is_file()), None)
+    return next((path for place in file.places if (path := data_root / place).exists()), None)
 
 
 def locate(task: str, file: DataFile, data_root: Path | None) -> Path:

@@ -7,6 +7,15 @@ Source: Kim, Linsley, Thakkar and Serre 2020, and the generator they published.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +25,10 @@ from harness.tasks.pathfinder_paths import Dashes, Draws, distractors, stamp, tw
 from harness.tasks.pathfinder_rules import Rules
 from harness.tasks.pathfinder_stamps import Flags, Integers, Levels, Stamps, stamps
 
-CHUNK = 250
-"""Pictures that are drawn together."""
+CHUNK = {32: 250, 64: 100, 128: 40, 256: 20}
+"""Pictures of each size that are drawn together."""
+PARALLEL_FROM = 8
+"""Chunks from which on processes that share the work pay for their start."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,9 @@ class Pictures:
     x: Levels
     y: Levels
     apart: NDArray[np.int32]
+
+    def first(self, count: int) -> Pictures:
+        return Pictures(self.x[:count], self.y[:count], self.apart[:count])
 
 
 @dataclass(frozen=True)
@@ -48,11 +62,41 @@ class Scene:
         return np.stack([self.paths.position[every, self.first, 0], self.paths.position[every, last, -1]], axis=1)
 
 
+def pictures(rules: Rules, seed: int, count: int) -> Iterator[Pictures]:
+    """The first `count` pictures of a seed, in parts; every core that the process may use draws chunks."""
+    numbers = range(math.ceil(count / CHUNK[rules.size]))
+    draw = functools.partial(chunk, rules, seed)
+    left = count
+    with contextlib.ExitStack() as stack:
+        parts: Iterable[Pictures] = map(draw, numbers)
+        workers = min(len(os.sched_getaffinity(0)), len(numbers) // PARALLEL_FROM)
+        if workers > 1:
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(workers, context, initializer=_end_with_the_parent)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            parts = pool.map(draw, numbers)
+        for part in parts:
+            yield part.first(left)
+            left -= len(part.y)
+
+
+def _end_with_the_parent() -> None:
+    """A worker whose parent is killed would wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def chunk(rules: Rules, seed: int, number: int) -> Pictures:
-    """Chunk `number` of a seed: CHUNK pictures."""
-    found = Pictures(
-        np.zeros((CHUNK, rules.size**2), np.uint8), np.zeros(CHUNK, np.uint8), np.zeros(CHUNK, np.int32)
-    )
+    """Chunk `number` of a seed, which depends on no other."""
+    size = CHUNK[rules.size]
+    found = Pictures(np.zeros((size, rules.size**2), np.uint8), np.zeros(size, np.uint8), np.zeros(size, np.int32))
     for rows, scene in scenes(rules, seed, number):
         found.x[rows] = render(rules, scene)
         found.y[rows] = scene.label
@@ -64,8 +108,8 @@ def chunk(rules: Rules, seed: int, number: int) -> Pictures:
 def scenes(rules: Rules, seed: int, number: int) -> list[tuple[Integers, Scene]]:
     """The scenes of a chunk, one for each margin, with the rows of the chunk that they are."""
     draws = Draws(seed, number)
-    label, first = draws.below(2, CHUNK), draws.below(2, CHUNK)
-    margin = draws.below(len(rules.margins), CHUNK)
+    size = CHUNK[rules.size]
+    label, first, margin = (draws.below(bound, size) for bound in (2, 2, len(rules.margins)))
     result = []
     for index, m in enumerate(rules.margins):
         rows = np.flatnonzero(margin == index)
@@ -100,4 +144,4 @@ def render(rules: Rules, scene: Scene) -> Levels:
     inner = slice(tables.pad, tables.pad + rules.size)
     values = canvas.reshape(count, tables.side, tables.side)[:, inner, inner].reshape(count, rules.size**2)
     low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
-    return ((values - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
+    return np.asarray((values - low) * (255 / (high - low)) + 0.5, dtype=np.uint8)

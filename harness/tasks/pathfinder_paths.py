@@ -89,9 +89,7 @@ class Canvases:
             stamp(canvas.reshape(-1), base, lists.offsets[direction], lists.levels[direction])
 
 
-def stamp(
-    canvas: NDArray[Any], position: Integers, offsets: Integers, levels: NDArray[Any]
-) -> None:
+def stamp(canvas: NDArray[Any], position: Integers, offsets: Integers, levels: NDArray[Any]) -> None:
     """canvas = max(canvas, levels (n, K) or (1, K)) at each position (n,) plus its offsets; the canvas is flat."""
     pixels = position[:, None] + offsets
     canvas[pixels] = np.maximum(canvas[pixels], levels)
@@ -227,7 +225,6 @@ def distractors(rules: Rules, canvases: Canvases, draws: Draws) -> tuple[Dashes,
 
 def _distractor(rules: Rules, canvases: Canvases, draws: Draws) -> tuple[Integers, Dashes]:
     """One attempt at a short path in each canvas, its masks merged: the rows where it succeeded, and its dashes."""
-    tables = canvases.tables
     rows, ends = _first_dashes(rules, canvases, draws)
     grown = [(ends.position, ends.direction)]
     for _ in range(rules.distractor_dashes - 1):

@@ -58,6 +58,7 @@ class Stamps:
     side: int
     dash: Lists
     mask: Lists
+    """Only the levels above `FREE`: lower ones decide nothing."""
     dilated: Lists
     """The mask dilated by a disc of radius m, which is what keeps the next dashes away."""
     core: Lists
@@ -132,7 +133,7 @@ def stamps(rules: Rules, m: int) -> Stamps:
         pad=pad,
         side=side,
         dash=_lists(dash, side),
-        mask=_lists(mask, side),
+        mask=_lists(np.where(mask > FREE, mask, 0), side),
         dilated=_lists(_dilated(np.pad(mask, ((0, 0), (m, m), (m, m))), m), side),
         core=Lists(limits.offsets, (CROWDED - 1 - limits.levels.astype(np.int64)).astype(np.uint8)),
         tail=_lists(np.where(first, np.uint8(255), np.uint8(0)), side, shift=1),

@@ -18,6 +18,8 @@ class Split:
     x: torch.Tensor
     y: torch.Tensor
     lengths: torch.Tensor | None = None
+    rows: torch.Tensor | None = None
+    """int64 (n,): where the examples lie in an x too large to be put in order; None where x is the split itself."""
 
 
 class Sequences(Data):
@@ -57,4 +59,5 @@ class Sequences(Data):
     def _batch(self, name: str, rows: torch.Tensor | slice) -> Batch:
         split = self._splits[name]
         lengths = None if split.lengths is None else split.lengths[rows]
-        return Batch(self._decode(split.x[rows]), split.y[rows], lengths)
+        x = split.x[rows] if split.rows is None else split.x[split.rows[rows]]
+        return Batch(self._decode(x), split.y[rows], lengths)
