@@ -114,8 +114,8 @@ class Contours(Classification):
         needed = sum(self._sizes().values())
         if held < needed:
             raise UsageError(
-                f"The released pictures of {self.pixels} x {self.pixels} pixels ('{self.difficulty}') are {held:,}, but "
-                f"task.train + task.val + task.test is {needed:,}; lower task.train by {needed - held:,}, "
+                f"The released pictures of {self.pixels} x {self.pixels} pixels ('{self.difficulty}') are {held:,}, "
+                f"but task.train + task.val + task.test is {needed:,}; lower task.train by {needed - held:,}, "
                 f"or get the whole set."
             )
         if self.source == "official":

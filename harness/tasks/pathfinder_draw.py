@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.tasks.pathfinder_paths import Dashes, Draws, distractors, stamp, two_paths
+from harness.tasks.pathfinder_distractors import distractors
+from harness.tasks.pathfinder_paths import Dashes, Draws, stamp, two_paths
 from harness.tasks.pathfinder_rules import Rules
 from harness.tasks.pathfinder_stamps import Flags, Integers, Levels, Stamps, stamps
 
