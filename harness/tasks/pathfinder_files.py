@@ -81,7 +81,10 @@ def decode(entry: Entry, size: int) -> NDArray[np.uint8]:
 
 
 def stamp_of(folder: Path, difficulty: str) -> str:
-    """Names the state of a level's folders, without reading a picture: paths, sizes and times of modification."""
+    """Names the state of a level's folders, without reading a picture: paths, sizes and times of modification.
+
+    It follows pictures that are added, removed or replaced, not one that is overwritten in place.
+    """
     level = folder / LEVELS[difficulty]
     metadata = [path for _, path in _batches(level / "metadata")]
     images = [level / "imgs" / path.stem for path in metadata]

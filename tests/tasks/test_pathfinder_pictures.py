@@ -126,7 +126,7 @@ def legal(drawn: Rules, scene: Scene, picture: int) -> None:
             pivot = position[path, dash] - offset
             for end in (position[path, dash], pivot):
                 row, column = np.divmod(end, tables.side)
-                assert 0 <= min(row, column) and max(row, column) < tables.side
+                assert min(row, column) >= 0 and max(row, column) < tables.side
     y, x = np.divmod(position[:, 0], tables.side)
     assert abs(math.hypot(y[1] - y[0], x[1] - x[0]) - drawn.seed_distance) <= math.sqrt(0.5), "rounded to whole pixels"
 
@@ -140,7 +140,9 @@ def test_every_dash_of_a_path_is_allowed_where_it_stands(size: int, difficulty: 
             legal(drawn, scene, picture)
 
 
-@pytest.mark.parametrize(("size", "difficulty"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.long) for one in EVERY)])
+@pytest.mark.parametrize(
+    ("size", "difficulty"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.long) for one in EVERY)]
+)
 def test_every_size_and_difficulty_is_drawn(size: int, difficulty: Any) -> None:
     found = chunk(rules(size, difficulty), 0, 0)
     assert found.x.shape == (CHUNK[size], size * size) and (found.x.max(axis=1) == 255).all()

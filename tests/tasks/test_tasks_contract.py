@@ -18,6 +18,8 @@ from harness.tasks.task import Batch, Data, Task
 SMALL: dict[str, dict[str, Any]] = {
     "listops": {"min_length": 5, "max_length": 30, "max_depth": 4, "train": 60, "val": 25, "test": 25},
     "image": {"train": 50, "val": 30, "test": 25},
+    "pathfinder": {"difficulty": "easy", "train": 50, "val": 30, "test": 25},
+    "pathx": {"difficulty": "easy", "train": 24, "val": 8, "test": 8},
     "delay": {"length": 40, "lag": 10, "examples": 48, "evaluation_examples": 25},
 }
 """Parameters that make a task small; a task that is not here is tested as it comes."""
