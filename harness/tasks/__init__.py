@@ -7,6 +7,8 @@ TASKS: Table = {
     "text": "harness.tasks.text:Text",
     "retrieval": "harness.tasks.retrieval:Retrieval",
     "image": "harness.tasks.image:Image",
+    "pathfinder": "harness.tasks.pathfinder:Pathfinder",
+    "pathx": "harness.tasks.pathfinder:PathX",
     "delay": "harness.tasks.delay:Delay",
     "reconstruct": "harness.tasks.reconstruct:Reconstruct",
     "copying": "harness.tasks.copying:Copying",

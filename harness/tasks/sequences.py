@@ -24,6 +24,8 @@ class Split:
     y: torch.Tensor
     padded: torch.Tensor | None = None
     """Lengths int64 (n,) of padded x."""
+    rows: torch.Tensor | None = None
+    """int64 (n,): where the examples lie in an x too large to be put in order; None where x is the split itself."""
 
     @property
     def stored(self) -> torch.Tensor:
@@ -82,7 +84,8 @@ class Sequences(Data):
     def _batch(self, name: str, rows: torch.Tensor | slice) -> Batch:
         split = self._splits[name]
         lengths = None if split.lengths is None else split.lengths[rows]
-        return Batch(self._decode(split.x[rows]), split.y[rows], lengths)
+        x = split.x[rows] if split.rows is None else split.x[split.rows[rows]]
+        return Batch(self._decode(x), split.y[rows], lengths)
 
 
 def _free_memory(device: torch.device) -> int:

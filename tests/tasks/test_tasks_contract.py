@@ -26,6 +26,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "text": {"max_length": 50, "val": 20, "test": 25},
     "retrieval": {"max_length": 60},
     "image": {"train": 50, "val": 30, "test": 25},
+    "pathfinder": {"difficulty": "easy", "train": 50, "val": 30, "test": 25},
+    "pathx": {"difficulty": "easy", "train": 24, "val": 8, "test": 8},
     "delay": {"length": 40, "lag": 10, "examples": 48, "evaluation_examples": 25},
     "reconstruct": {"length": 40, "memory": 10, "reference_state": 4, "examples": 48, "evaluation_examples": 25},
     "copying": {"noise": 20, "examples": 48, "evaluation_examples": 25},
