@@ -13,23 +13,28 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import EnvironmentProblem
 from harness.tasks.files import Arrays, cache_folder
+
+Fill = Callable[[Path], None]
+"""Writes .npy files into the folder it is given."""
 
 CONTENTS = "contents.json"
 """In every entry: shape, dtype and SHA-256 of each array's file. Written last, so an entry that has it is whole."""
 
 
-def cached(name: str, make: Callable[[], Arrays]) -> Arrays:
+def cached(name: str, make: Callable[[], Arrays | Fill]) -> Arrays:
     """The arrays of the entry `name`, memory-mapped copy-on-write; `make()` is called where they are missing or cut.
 
-    Raises EnvironmentProblem where the cache folder cannot be written, and what `make` raises, with nothing kept.
+    It returns them, or, where memory does not hold them, what writes them. Raises EnvironmentProblem where the cache
+    folder cannot be written, and what `make` raises, with nothing kept.
     """
     folder = cache_folder() / name
     found = _read(folder)
@@ -37,19 +42,32 @@ def cached(name: str, make: Callable[[], Arrays]) -> Arrays:
         with _alone(folder):
             found = _read(folder)
             if found is None:
-                arrays = make()
+                made = make()
                 with _explained(folder):
-                    _write(folder, arrays)
+                    _write(folder, made)
                 found = _read(folder)
     assert found is not None
     return found
 
 
+def write_rows(path: Path, count: int, width: int, parts: Iterable[NDArray[np.uint8]]) -> None:
+    """Write uint8 (count, width) as an npy file, part after part, never all of it in memory."""
+    with path.open("wb") as out:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, width)}
+        np.lib.format.write_array_header_1_0(out, header)
+        for part in parts:
+            out.write(np.ascontiguousarray(part, dtype=np.uint8).data)
+
+
+def checksums(name: str) -> dict[str, str]:
+    """SHA-256 of each array's file of an entry, as it was written."""
+    return {array: facts["sha256"] for array, facts in _contents(cache_folder() / name).items()}
+
+
 def damaged(name: str) -> list[str]:
-    """The arrays of an entry whose file is not what was written (SHA-256); every byte is read."""
+    """The arrays of an entry whose file is not what was written; every byte is read."""
     folder = cache_folder() / name
-    contents = _contents(folder)
-    return [array for array, facts in contents.items() if facts["sha256"] != _sha256(folder / f"{array}.npy")]
+    return [array for array, written in checksums(name).items() if written != _sha256(folder / f"{array}.npy")]
 
 
 def discard(name: str) -> None:
@@ -78,17 +96,18 @@ def _contents(folder: Path) -> dict[str, dict[str, Any]]:
     return dict(json.loads((folder / CONTENTS).read_bytes()))
 
 
-def _write(folder: Path, arrays: Arrays) -> None:
+def _write(folder: Path, made: Arrays | Fill) -> None:
     """Write the entry beside its place and move it there; the caller holds its lock."""
     for left in folder.parent.glob(f".{folder.name}.tmp-*"):
         shutil.rmtree(left)
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.tmp-"))
     try:
-        contents = {}
-        for name, array in arrays.items():
-            np.save(new / f"{name}.npy", array, allow_pickle=False)
-            facts = {"shape": list(array.shape), "dtype": str(array.dtype)}
-            contents[name] = facts | {"sha256": _sha256(new / f"{name}.npy")}
+        if callable(made):
+            made(new)
+        else:
+            for name, array in made.items():
+                np.save(new / f"{name}.npy", array, allow_pickle=False)
+        contents = {path.stem: _facts(path) for path in sorted(new.glob("*.npy"))}
         (new / CONTENTS).write_text(json.dumps(contents, indent=1))
         new.chmod(0o755)
         if folder.exists():
@@ -122,6 +141,13 @@ def _explained(folder: Path) -> Iterator[None]:
             f"The cache folder '{folder.parent}' cannot be written ({problem.strerror}). "
             f"Set HARNESS_CACHE to a folder that can, with room for the prepared data."
         ) from problem
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    return {"shape": list(shape), "dtype": str(dtype), "sha256": _sha256(path)}
 
 
 def _sha256(path: Path) -> str:

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
+from harness.tasks.cache import cached, checksums, write_rows
 from harness.tasks.classification import Classification, label_references
-from harness.tasks.files import DataFile, digest, fingerprint, locate
+from harness.tasks.files import Arrays, DataFile, fingerprint, locate
 from harness.tasks.pathfinder_draw import pictures
-from harness.tasks.pathfinder_files import LEVELS, decode, entries, is_inner, refuse_outer, release, stamp_of
+from harness.tasks.pathfinder_files import decode, entries, is_inner, refuse_outer, release, stamp_of
 from harness.tasks.pathfinder_rules import Difficulty, Rules, rules
 from harness.tasks.pathfinder_stamps import stamps
-from harness.tasks.store import kept, mapped, write_rows
+from harness.tasks.progress import followed, told
 from harness.tasks.task import Data, Inputs, Provenance
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class Contours(Classification):
         """Of the released pictures by their content, so that the first call reads them all and keeps them together."""
         official = self.source == "official"
         if official:
-            folder = self._official(data_root)
-            identity = [digest(folder / "x.npy"), digest(folder / "y.npy")]
+            written = checksums(self.prepare(data_root))
+            identity = [written["x"], written["y"]]
         else:
             identity = _tables(self._rules())
         return Provenance(
@@ -93,25 +94,48 @@ class Contours(Classification):
 
         from harness.tasks.sequences import Sequences, Split
 
-        folder = self._official(data_root) if self.source == "official" else self._generated()
-        x, y = mapped(folder, "x"), mapped(folder, "y")
-        apart = None if self.source == "official" else mapped(folder, "apart")
+        arrays = self._arrays(data_root)
+        y = arrays["y"]
         rows = dict(
             zip(LRA_SIZES, np.split(self._dealt(len(y)), np.cumsum(list(self._sizes().values()))), strict=False)
         )
-        pixels = torch.from_numpy(x)
+        pixels = torch.from_numpy(arrays["x"])
         splits = {
             name: Split(pixels, torch.from_numpy(y[rows[name]].astype(np.int64)), rows=torch.from_numpy(rows[name]))
             for name in ("train", "val", "test")
         }
         references = label_references(y[rows["train"]], y[rows["test"]], self.outputs)
-        if apart is not None:
-            seen, asked = ((apart[rows[name]], y[rows[name]]) for name in ("train", "test"))
+        if "apart" in arrays:
+            seen, asked = ((arrays["apart"][rows[name]], y[rows[name]]) for name in ("train", "test"))
             references["dot_distance"] = dot_distance(*seen, *asked)
         return Sequences(splits, references, decode=unit)
 
+    def prepare(self, data_root: Path | None) -> str:
+        self._arrays(data_root)
+        return self._entry(data_root)
+
+    def _arrays(self, data_root: Path | None) -> Arrays:
+        """Pixels x, labels y and, of drawn pictures, the squared distance of the dots, apart."""
+        if self.source == "official":
+            fill = functools.partial(_read, self._released(data_root), self.difficulty, self.pixels)
+        else:
+            fill = functools.partial(_draw, self._rules(), self.data_seed, self._count())
+        return cached(self._entry(data_root), lambda: fill)
+
+    def _entry(self, data_root: Path | None) -> str:
+        kind = f"pathfinder{self.pixels}-{self.difficulty}"
+        if self.source == "official":
+            return f"{kind}-official-{stamp_of(self._released(data_root), self.difficulty)}"
+        drawn = (self.version, self.pixels, self.difficulty, self.data_seed, _tables(self._rules()))
+        return f"{kind}-{self._count()}-{fingerprint('pathfinder', *drawn)}"
+
+    def _released(self, data_root: Path | None) -> Path:
+        folder = locate("pathx" if self.pixels == 128 else "pathfinder", release(self.pixels), data_root)
+        refuse_outer(folder)
+        return folder
+
     def _dealt(self, held: int) -> NDArray[np.int64]:
-        needed = sum(self._sizes().values())
+        needed = self._count()
         if held < needed:
             raise UsageError(
                 f"The released pictures of {self.pixels} x {self.pixels} pixels ('{self.difficulty}') are {held:,}, "
@@ -122,31 +146,20 @@ class Contours(Classification):
             return np.random.default_rng(self.data_seed).permutation(held)
         return np.arange(held)
 
-    def _generated(self) -> Path:
-        count, drawn = sum(self._sizes().values()), self._rules()
-        name = fingerprint("pathfinder", self.version, self.pixels, self.difficulty, self.data_seed, _tables(drawn))
-        what = f"{count:,} Pathfinder pictures of {self.pixels} x {self.pixels} pixels"
-        make = functools.partial(_draw, drawn, self.data_seed, count)
-        return kept(f"pathfinder{self.pixels}-{self.difficulty}-{count}-{name}", what, make)
-
-    def _official(self, data_root: Path | None) -> Path:
-        folder = locate("pathx" if self.pixels == 128 else "pathfinder", release(self.pixels), data_root)
-        refuse_outer(folder)
-        what = f"one file of the pictures below {folder / LEVELS[self.difficulty]}"
-        name = f"pathfinder{self.pixels}-{self.difficulty}-official-{stamp_of(folder, self.difficulty)}"
-        return kept(name, what, functools.partial(_read, folder, self.difficulty, self.pixels))
-
     def _rules(self) -> Rules:
         return rules(self.pixels, self.difficulty)
 
     def _sizes(self) -> dict[str, int]:
         return {split: getattr(self, split) for split in LRA_SIZES}
 
+    def _count(self) -> int:
+        return sum(self._sizes().values())
+
     def _labels(self, data_root: Path | None) -> tuple[str, ...]:
         labels = ["generated"] if self.source == "generated" else []
         if self.source == "official" and self.pixels == 128:
-            folder = locate("pathx", release(self.pixels), data_root)
-            labels += [] if is_inner(folder) else ["unverified copy of pathfinder128 (the release holds a faulty one)"]
+            inner = is_inner(self._released(data_root))
+            labels += [] if inner else ["unverified copy of pathfinder128 (the release holds a faulty one)"]
         if self.pixels != self.lra_size:
             labels.append(f"{self.pixels} x {self.pixels} pixels instead of {self.lra_size} x {self.lra_size}")
         if self.difficulty != "hard":
@@ -222,7 +235,9 @@ def _draw(drawn: Rules, seed: int, count: int, folder: Path) -> None:
     distances: list[NDArray[np.int32]] = []
 
     def parts() -> Iterator[NDArray[np.uint8]]:
+        done = 0
         for part in pictures(drawn, seed, count):
+            told("drawing pictures", done := done + len(part.y), count)
             labels.append(part.y)
             distances.append(part.apart)
             yield part.x
@@ -234,5 +249,6 @@ def _draw(drawn: Rules, seed: int, count: int, folder: Path) -> None:
 
 def _read(released: Path, difficulty: Difficulty, size: int, folder: Path) -> None:
     found = list(entries(released, difficulty))
-    write_rows(folder / "x.npy", len(found), size**2, (decode(entry, size) for entry in found))
+    parts = (decode(entry, size) for entry in followed(found, "reading pictures", len(found)))
+    write_rows(folder / "x.npy", len(found), size**2, parts)
     np.save(folder / "y.npy", np.array([entry.label for entry in found], dtype=np.uint8))

@@ -23,6 +23,7 @@ from PIL import Image
 from harness.errors import UsageError
 from harness.tasks.files import DataFile, fingerprint
 from harness.tasks.pathfinder_rules import PATH_DASHES
+from harness.tasks.progress import followed
 
 LEVELS = {"easy": "curv_baseline", "intermediate": "curv_contour_length_9", "hard": "curv_contour_length_14"}
 PICTURES = 200_000
@@ -120,7 +121,7 @@ def check(folder: Path) -> str:
         if not (folder / LEVELS[difficulty]).is_dir():
             continue
         labels = []
-        for entry in entries(folder, difficulty):
+        for entry in followed(entries(folder, difficulty), f"reading {folder.name}, {difficulty}", PICTURES):
             decode(entry, size)
             labels.append(entry.label)
         missing_one = f"{folder.name}/{LEVELS[difficulty]}/" in EMPTY

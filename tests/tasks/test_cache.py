@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import multiprocessing
 import os
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness.errors import EnvironmentProblem
-from harness.tasks.cache import CONTENTS, cached, damaged, discard
+from harness.tasks.cache import CONTENTS, Fill, cached, checksums, damaged, discard, write_rows
 from harness.tasks.files import Arrays
 
 THINGS = {"x": np.arange(6, dtype=np.int16).reshape(2, 3), "none": np.zeros((0, 4), np.float32)}
@@ -66,6 +68,32 @@ def test_a_flipped_bit_is_found_by_the_checksum(cache: Path) -> None:
     assert damaged("things") == ["x"]
     discard("things")
     assert same(cached("things", things)) and damaged("things") == []
+
+
+def streamed(problem: BaseException | None = None) -> Fill:
+    def fill(folder: Path) -> None:
+        write_rows(folder / "x.npy", 4, 3, (np.full((2, 3), part, dtype=np.uint8) for part in (5, 6)))
+        if problem is not None:
+            raise problem
+
+    return fill
+
+
+def test_rows_come_back_as_they_were_written_part_after_part(cache: Path) -> None:
+    x = cached("rows", streamed)["x"]
+    assert isinstance(x, np.memmap) and x.dtype == np.uint8 and x.tolist() == [[5] * 3, [5] * 3, [6] * 3, [6] * 3]
+    assert checksums("rows") == {"x": hashlib.sha256((cache / "rows" / "x.npy").read_bytes()).hexdigest()}
+    assert damaged("rows") == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [(ValueError("no"), ValueError), (OSError(errno.ENOSPC, "No space left on device"), EnvironmentProblem)],
+)
+def test_a_failure_while_streaming_leaves_nothing(cache: Path, problem: Exception, told: type[Exception]) -> None:
+    with pytest.raises(told):
+        cached("rows", lambda: streamed(problem))
+    assert [path.name for path in cache.iterdir()] == [".rows.lock"]
 
 
 @pytest.mark.parametrize("problem", [RuntimeError("no"), KeyboardInterrupt()])

@@ -18,6 +18,7 @@ from harness.tasks import pathfinder_files
 from harness.tasks.inventory import verify
 from harness.tasks.pathfinder import Pathfinder, PathX, dot_distance
 from harness.tasks.pathfinder_files import LEVELS, check
+from harness.tasks.prepare import prepare
 from harness.tasks.task import Data
 
 SMALL = {"train": 6, "val": 3, "test": 3}
@@ -94,6 +95,17 @@ def test_the_fingerprint_follows_one_pixel_of_the_release_and_every_parameter(ro
     tasks += [Pathfinder(size=128, **SMALL), Pathfinder(data_seed=1, **SMALL)]
     marks += [task.provenance(None).fingerprint for task in tasks]
     assert len(set(marks)) == len(marks)
+
+
+def test_the_packed_release_is_mended_and_its_fingerprint_stays(root: Path) -> None:
+    task = Pathfinder(source="official", **SMALL)
+    first = prepare(task, root)
+    assert first.entry is not None
+    path = first.entry / "x.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    again = prepare(task, root)
+    assert again.mended == ("x",) and path.read_bytes() == content and again.provenance == first.provenance
 
 
 def test_labels_say_what_is_not_the_arena_s(root: Path) -> None:
