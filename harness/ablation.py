@@ -100,6 +100,18 @@ def read(path: Path, settings: list[str] | None = None, smoke: bool = False) -> 
     return ablation
 
 
+def assignment(setting: str) -> tuple[list[str], Any]:
+    """The parts of the key and the value of `a.b=value`, the value in TOML or as it stands. Raises UsageError."""
+    key, equals, raw = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {setting}: write it as key=value, for example --set training.steps=200.")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    return [part.strip().strip('"') for part in key.split(".")], value
+
+
 def _name(path: Path) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
         raise UsageError(
@@ -110,14 +122,7 @@ def _name(path: Path) -> str:
 
 def _apply(document: dict[str, Any], setting: str) -> None:
     """Write `a.b=value` into the document: at the top when `a` is a key of the file, else under [fixed]."""
-    key, equals, raw = setting.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {setting}: write it as key=value, for example --set training.steps=200.")
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw
-    path = [part.strip().strip('"') for part in key.split(".")]
+    path, value = assignment(setting)
     if path[0] == "tune":
         raise UsageError("--set tune: searches are not part of this version; compare values under [compare] instead.")
     target = document if path[0] in Ablation.model_fields else document.setdefault("fixed", {})

@@ -85,7 +85,7 @@ class Resolver:
             raise self.ablation.wrong(f"{name} holds a date or time; TOML numbers and strings only.", section) from None
         if key not in self.choices:
             try:
-                self.choices[key] = self._resolved(name, axis, raw)
+                self.choices[key] = resolved(name, axis, raw, self.smoke)
             except UsageError as problem:
                 section, (path, hint) = (
                     ("compare", _spoken_of(places, str(problem))) if places else ("fixed", (name, None))
@@ -95,35 +95,6 @@ class Resolver:
                 raise located(self.ablation, problem, section, path, value) from None
             self.built[id(self.choices[key])] = registry.build(axis.kind, axis.table, self.choices[key])
         return self.choices[key]
-
-    def _resolved(self, name: str, axis: Axis, raw: Any) -> Choice:
-        given = {} if raw is None else {"name": raw} if isinstance(raw, str) else raw
-        if not isinstance(given, dict):
-            raise UsageError(f'{name} is {raw!r}; write a name, such as "{next(iter(axis.table))}", or a table.')
-        given = {key: value for key, value in given.items() if key != "label"}
-        entry = given.pop("name", axis.default)
-        if not isinstance(entry, str):
-            raise UsageError(f'{name} has no name; write {name} = {{name = "{next(iter(axis.table))}", ...}}.')
-        component = registry.lookup(axis.kind, axis.table, entry)
-        registry.check_keys(axis.kind, component, entry, given)
-        if self.smoke:
-            given |= {
-                key: _capped(given.get(key), cap) for key, cap in SMOKE.items() if key in registry.fields(component)
-            }
-        try:
-            instance = TypeAdapter(component).validate_json(json.dumps(given), strict=True)
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            place = ".".join([name, *(str(part) for part in first["loc"])])
-            if first["type"] == "missing":
-                raise UsageError(f"{place} is missing; the {axis.kind} '{entry}' needs it.") from None
-            message = first["msg"][:1].lower() + first["msg"][1:]
-            raise UsageError(f"{place} is {json.dumps(first['input'])}: {message}.") from None
-        try:
-            complete: Choice = json.loads(json.dumps(registry.choice(entry, instance), allow_nan=False))
-        except ValueError:
-            raise UsageError(f"{name} holds inf or nan; give a finite number, or leave the parameter out.") from None
-        return complete
 
     def check(self, choices: Mapping[str, Choice]) -> None:
         """Raise when components that are each right do not go together."""
@@ -138,6 +109,35 @@ class Resolver:
         except UsageError as problem:
             section = "compare" if {"basis", "case"} & set(self.ablation.compare) else "fixed"
             raise located(self.ablation, problem, section, "basis", choices["basis"]["name"]) from None
+
+
+def resolved(name: str, axis: Axis, raw: Any, smoke: bool = False) -> Choice:
+    """The complete choice that a value means; raises UsageError in a sentence without file and line."""
+    given = {} if raw is None else {"name": raw} if isinstance(raw, str) else raw
+    if not isinstance(given, dict):
+        raise UsageError(f'{name} is {raw!r}; write a name, such as "{next(iter(axis.table))}", or a table.')
+    given = {key: value for key, value in given.items() if key != "label"}
+    entry = given.pop("name", axis.default)
+    if not isinstance(entry, str):
+        raise UsageError(f'{name} has no name; write {name} = {{name = "{next(iter(axis.table))}", ...}}.')
+    component = registry.lookup(axis.kind, axis.table, entry)
+    registry.check_keys(axis.kind, component, entry, given)
+    if smoke:
+        given |= {key: _capped(given.get(key), cap) for key, cap in SMOKE.items() if key in registry.fields(component)}
+    try:
+        instance = TypeAdapter(component).validate_json(json.dumps(given), strict=True)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join([name, *(str(part) for part in first["loc"])])
+        if first["type"] == "missing":
+            raise UsageError(f"{place} is missing; the {axis.kind} '{entry}' needs it.") from None
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise UsageError(f"{place} is {json.dumps(first['input'])}: {message}.") from None
+    try:
+        complete: Choice = json.loads(json.dumps(registry.choice(entry, instance), allow_nan=False))
+    except ValueError:
+        raise UsageError(f"{name} holds inf or nan; give a finite number, or leave the parameter out.") from None
+    return complete
 
 
 def _spoken_of(places: Sequence[Place], problem: str) -> Place:

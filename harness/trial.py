@@ -140,6 +140,7 @@ def _learn(call: Call, parts: Sequence[Any], origin: dict[str, str], content: ch
     journal, place, seed = call.journal, torch.device(call.device["kind"]), call.job["spec"]["seed"]
     model = Model(config, basis, timescale, backend, task.inputs, task.outputs, task.per_step, seed).to(place)
     data = task.open(call.data_root, stream(seed, "data"))
+    data.to(place)
     torch.manual_seed(stream(seed, "dropout"))
     order = stream(seed, "order")
     training = Training(recipe, task, data, model, place, order, journal, call.stop, call.checkpoints, origin)

@@ -28,7 +28,7 @@ MAY = {
     "bases": ({"registry", "errors"}, {"numpy", "scipy"}),
     "kernels": ({"registry", "errors"}, {"torch", "pykeops", "triton"}),
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
-    "tasks": ({"registry", "errors", "randomness"}, {"torch", "numpy"}),
+    "tasks": ({"bases", "registry", "errors", "randomness"}, {"torch", "numpy", "PIL", "pooch", "requests"}),
     "training": ({"ssm", "kernels", "tasks", "errors", "randomness", "registry"}, {"torch", "numpy"}),
     "throughput": (
         {"ssm", "kernels", "bases", "tasks", "training", "environment", "errors", "registry"},

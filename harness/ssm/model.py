@@ -15,6 +15,7 @@ from harness.ssm.config import S4
 from harness.ssm.layer import Layer
 from harness.ssm.lengths import check_lengths, without_padding
 from harness.ssm.norm import Norm
+from harness.ssm.pairs import PairHead
 from harness.ssm.parameters import make_parameters
 from harness.ssm.pooling import pool
 from harness.ssm.seeded import embedding, generator, linear, split
@@ -54,7 +55,8 @@ class Model(nn.Module):
         normals = generator(seed, "C")
 
         self.encoder = (embedding if self.tokens else linear)(inputs.size, H, weights[0])
-        self.head = linear(H, outputs, weights[1])
+        self.paired = inputs.towers == 2
+        self.head = (PairHead if self.paired else linear)(H, outputs, weights[1])
         blocks = []
         for source, uniforms in zip(weights[2:], u, strict=True):
             C = torch.randn(request.channels, H, N, dtype=torch.float64, generator=normals)
@@ -66,10 +68,12 @@ class Model(nn.Module):
         self.norm = Norm(config.norm if config.prenorm else "none", H)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """(M, K), or (M, L, K) when `per_step`, of tokens (M, L) or real inputs (M, L, d).
+        """(M, K), or (M, L, K) when `per_step`, of tokens (M, L) or real inputs (M, L, d), or of M pairs of these.
 
         Nothing behind a sequence's length changes its result; at positions behind it a per-step output is unspecified.
         """
+        if self.paired:
+            x, lengths = x.flatten(0, 1), None if lengths is None else lengths.flatten()
         if lengths is not None:
             check_lengths(lengths, x.shape[1])
         x = self.encoder(without_padding(x, lengths))

@@ -9,7 +9,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,24 +24,30 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file that a task reads."""
+    """A file, or a folder of files, that a task reads."""
 
     name: str
     places: tuple[str, ...]
-    """Paths below the data root, the preferred one first."""
+    """Paths below the data root, the preferred one first; they may be of several formats."""
     origin: str
     """Where a user gets it, as the end of a sentence that begins "Get it from"."""
     check: Callable[[Path], str]
     """Reads the whole file and says what it holds; raises UsageError with one sentence when it is not right."""
     needed: bool = True
     """False when the task has another source by default."""
+    url: str = ""
+    """A public address of the file `name`, where there is one; it goes to the first place."""
+    sha256: str = ""
+    """Of what the address serves."""
+    archived: str = ""
+    """The end of its path in the archive of Long Range Arena, where it is in there."""
 
 
 def find(file: DataFile, data_root: Path | None) -> Path | None:
     """The first of the file's places that exists, or None."""
     if data_root is None:
         return None
-    return next((path for place in file.places if (path := data_root / place).is_file()), None)
+    return next((path for place in file.places if (path := data_root / place).exists()), None)
 
 
 def locate(task: str, file: DataFile, data_root: Path | None) -> Path:
@@ -74,22 +80,31 @@ def cache_folder() -> Path:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file (64 hex digits), remembered by path, size and modification time.
+    """SHA-256 of a file (64 hex digits), remembered by path, size and modification time; of a folder, of its files'.
 
     The memory is a convenience: without a writable cache folder every call reads the file.
     """
-    facts = path.stat()
-    key = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}"
+    members = sorted(_files(path)) if path.is_dir() else [path]
+    facts = [(one.stat().st_size, one.stat().st_mtime_ns) for one in members]
+    mark = hashlib.sha256(repr(facts).encode()).hexdigest() if path.is_dir() else "{}|{}".format(*facts[0])
+    key = f"{path.resolve()}|{mark}"
     memory = cache_folder() / "digests.json"
     known = _remembered(memory)
     if key in known:
         return known[key]
-    with path.open("rb") as stream:
-        value = hashlib.file_digest(stream, "sha256").hexdigest()
+    value = (
+        folder_digest({str(one.relative_to(path)): _sha256(one) for one in members}) if path.is_dir() else _sha256(path)
+    )
     kept = {**_remembered(memory), key: value}
     with contextlib.suppress(OSError):
         write_atomically(memory, lambda out: out.write(json.dumps(kept, indent=0).encode()))
     return value
+
+
+def folder_digest(members: Mapping[str, str]) -> str:
+    """SHA-256 of the lines "digest  name" of a folder's files, in the order of their names, as `sha256sum` has them."""
+    lines = "".join(f"{members[name]}  {name}\n" for name in sorted(members))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -110,8 +125,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_atomically(path, lambda out: np.savez(out, allow_pickle=False, **arrays))
 
 
-def read_arrays(path: Path, names: tuple[str, ...]) -> Arrays:
-    """The named arrays of an npz, never unpickled. Raises UsageError when it is damaged or lacks one."""
+def read_arrays(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> Arrays:
+    """The named arrays of an npz, and the optional ones it has, never unpickled.
+
+    Raises UsageError when it is damaged or lacks a named one.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -120,9 +138,18 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> Arrays:
                 if name not in archive.files:
                     held = ", ".join(archive.files) or "nothing"
                     raise UsageError(f"{path} has no array '{name}'; it holds {held}. Get the file again.")
-            return {name: archive[name] for name in names}
+            return {name: archive[name] for name in (*names, *(one for one in optional if one in archive.files))}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, TypeError) as damage:
         raise UsageError(f"{path} cannot be read as an npz archive ({damage}). Get the file again.") from damage
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _remembered(memory: Path) -> dict[str, str]:

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from harness.errors import UsageError
+from harness.tasks.cache import cached
 from harness.tasks.classification import Classification, label_references
-from harness.tasks.files import Arrays, DataFile, digest, fingerprint, locate, read_arrays
+from harness.tasks.files import Arrays, DataFile, fingerprint, locate
+from harness.tasks.image_files import CIFAR10, CLASSES, FILE, LOSSY, OFFICIAL, PIXELS, identity, read_images
 from harness.tasks.task import Data, Inputs, Provenance
 
 if TYPE_CHECKING:
     import torch
 
-CLASSES = 10
-PIXELS = 32 * 32
-CIFAR10 = {"train": 50_000, "test": 10_000}
 MEAN, DEVIATION = 122.6, 61.0
 """Gray levels; the constants of the official S4 code."""
 TEST_ORDER_SEED = 0
-LOSSY = {"e26bbca5d23bd77c524030c3927b9e6070b21928f3cf825293546e2405edbdb8": "lossy images (JPEG)"}
-"""SHA-256 of the copies whose pixels are known to differ from CIFAR-10's, and what they are labelled."""
 UNVERIFIED = "unverified copy of CIFAR-10"
 """The label of every other copy: nothing here can tell whether its pixels are the original ones."""
 
@@ -73,20 +70,20 @@ class Image(Classification):
 
     @classmethod
     def files(cls) -> tuple[DataFile, ...]:
-        """The one file it reads."""
+        """The one set of images it reads."""
         return (FILE,)
 
     def provenance(self, data_root: Path | None) -> Provenance:
         path = locate("image", FILE, data_root)
-        sha256 = digest(path)
-        labels = [LOSSY.get(sha256, UNVERIFIED)]
+        source = identity(path)
+        labels = [] if source[0] in OFFICIAL else [LOSSY.get(source[0], UNVERIFIED)]
         for split, words in (("train", "training"), ("test", "test")):
             if (size := getattr(self, split)) is not None:
                 labels.append(f"subset of {size:,} {words} images")
         return Provenance(
-            fingerprint=fingerprint("image", self.version, dataclasses.asdict(self), sha256),
+            fingerprint=fingerprint("image", self.version, dataclasses.asdict(self), *source),
             kind="real",
-            source=f"CIFAR-10 in gray levels, {FILE.name}",
+            source=f"CIFAR-10 in gray levels, {path.name}",
             labels=tuple(labels),
         )
 
@@ -96,7 +93,7 @@ class Image(Classification):
         from harness.tasks.sequences import Sequences, Split
 
         path = locate("image", FILE, data_root)
-        arrays = read_images(path)
+        arrays = self.images(data_root)
         drawn = np.random.default_rng(seed).permutation(len(arrays["y_train"]))
         fixed = np.random.default_rng(TEST_ORDER_SEED).permutation(len(arrays["y_test"]))
         self._check_sizes(path, len(drawn), len(fixed))
@@ -115,6 +112,17 @@ class Image(Classification):
         references = label_references(splits["train"].y.numpy(), splits["test"].y.numpy(), CLASSES)
         return Sequences(splits, references, decode=normalised)
 
+    def prepare(self, data_root: Path | None) -> str:
+        self.images(data_root)
+        return self._entry(data_root)
+
+    def images(self, data_root: Path | None) -> Arrays:
+        """{x,y}_{train,test} in gray levels, from the cache once they are read."""
+        return cached(self._entry(data_root), lambda: read_images(locate("image", FILE, data_root)))
+
+    def _entry(self, data_root: Path | None) -> str:
+        return f"image-{fingerprint(self.version, identity(locate('image', FILE, data_root)))}"
+
     def _check_sizes(self, path: Path, train: int, test: int) -> None:
         for needed, held, words in (
             (self.val + (self.train or 1), train, "training images, but task.train and task.val take"),
@@ -127,43 +135,3 @@ class Image(Classification):
 def normalised(x: torch.Tensor) -> torch.Tensor:
     """(x/255 - 122.6/255) / (61/255) of uint8 (M, 1024); float32 (M, 1024, 1)."""
     return ((x.float() - MEAN) / DEVIATION).unsqueeze(-1)
-
-
-def read_images(path: Path) -> Arrays:
-    """x_train (n, 1024), y_train (n,), x_test and y_test. Raises UsageError naming what is wrong with the file."""
-    arrays = read_arrays(path, ("x_train", "y_train", "x_test", "y_test"))
-    for split in CIFAR10:
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if x.ndim != 2 or x.shape[1] != PIXELS or x.dtype != np.uint8:
-            raise UsageError(f"{path}: x_{split} is {x.dtype} {x.shape}; expected uint8 (n, {PIXELS}).")
-        if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
-            raise UsageError(f"{path}: y_{split} is {y.dtype} {y.shape}; expected integers ({len(x)},).")
-        if len(y) and not 0 <= y.min() <= y.max() < CLASSES:
-            raise UsageError(f"{path}: y_{split} has labels {y.min()} to {y.max()}; expected 0 to {CLASSES - 1}.")
-    return arrays
-
-
-def check(path: Path) -> str:
-    """Compare the whole file with CIFAR-10: image counts, and as many images of every class."""
-    arrays = read_images(path)
-    for split, size in CIFAR10.items():
-        counts = np.bincount(arrays[f"y_{split}"], minlength=CLASSES)
-        if counts.sum() != size:
-            raise UsageError(f"{path}: x_{split} holds {counts.sum()} images; CIFAR-10 has {size}.")
-        if (counts != size // CLASSES).any():
-            raise UsageError(
-                f"{path}: y_{split} has {counts.tolist()} images per class; CIFAR-10 has {size // CLASSES}."
-            )
-    return "50,000 training and 10,000 test images, 5,000 and 1,000 of every class"
-
-
-FILE = DataFile(
-    name="cifar10_gray.npz",
-    places=("cifar10_gray.npz", "image/cifar10_gray.npz", "cifar10/cifar10_gray.npz"),
-    origin=(
-        "CIFAR-10 (Krizhevsky 2009), by saving it as an npz of x_train (50000, 1024) and x_test (10000, 1024), uint8 "
-        "gray levels (19595 R + 38470 G + 7471 B + 32768) >> 16 of each 32 x 32 image row after row, and of their "
-        "labels y_train (50000,) and y_test (10000,), integers 0 to 9"
-    ),
-    check=check,
-)

@@ -36,8 +36,7 @@ def verify(data_root: Path | None) -> list[Row]:
 def _wanted() -> list[tuple[str, DataFile | None]]:
     wanted: list[tuple[str, DataFile | None]] = []
     for task in TASKS:
-        component = lookup("task", TASKS, task)
-        files = component.files() if hasattr(component, "files") else ()
+        files = lookup("task", TASKS, task).files()
         wanted += [(task, file) for file in files] or [(task, None)]
     return wanted
 
@@ -48,10 +47,11 @@ def _row(task: str, file: DataFile | None, data_root: Path | None, *, checked: b
     path = find(file, data_root)
     if path is None:
         use = "" if file.needed else "Optional: the task makes its own data. "
-        return Row(task, file.name, present=False, ok=None, note=f"{use}Get it from {file.origin}.")
+        fetch = f" `harness data prepare {task}` fetches it." if file.needed and (file.url or file.archived) else ""
+        return Row(task, file.name, present=False, ok=None, note=f"{use}Get it from {file.origin}.{fetch}")
     if not checked:
-        return Row(task, file.name, present=True, ok=None, note=str(path))
+        return Row(task, path.name, present=True, ok=None, note=str(path))
     try:
-        return Row(task, file.name, present=True, ok=True, note=file.check(path))
+        return Row(task, path.name, present=True, ok=True, note=file.check(path))
     except HarnessError as problem:
-        return Row(task, file.name, present=True, ok=False, note=str(problem))
+        return Row(task, path.name, present=True, ok=False, note=str(problem))

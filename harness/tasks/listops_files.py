@@ -131,6 +131,7 @@ FILES = {
         origin=ORIGIN,
         check=check,
         needed=False,
+        archived=f"listops-1000/basic_{split}.tsv",
     )
     for split in SPLITS
 }

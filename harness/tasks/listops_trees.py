@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
+from harness.tasks.progress import told
 
 TOKENS = ("<pad>", *"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]")
 """Token of each id."""
@@ -49,12 +50,6 @@ class Trees:
     lengths: Integers
     values: NDArray[np.uint8]
 
-    def padded(self, width: int) -> NDArray[np.uint8]:
-        """Token ids (n, width), filled with the id of padding, 0."""
-        rows = np.zeros((len(self.lengths), width), dtype=np.uint8)
-        rows[np.arange(width) < self.lengths[:, None]] = self.tokens
-        return rows
-
     def part(self, start: int, stop: int) -> Trees:
         """Trees start..stop-1."""
         ends = np.concatenate([[0], np.cumsum(self.lengths)])
@@ -82,6 +77,7 @@ def generate(rules: Rules, count: int, seed: int) -> Trees:
     fruitless = 0
     for chunk in itertools.count():
         before = len(tokens)
+        told("generating trees", before, count)
         found = _chunk(rules, seed, chunk)
         ends = np.cumsum(found.lengths)
         for start, end, value in zip(ends - found.lengths, ends, found.values, strict=True):

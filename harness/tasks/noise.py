@@ -5,8 +5,12 @@ Legend: M sequences, L samples, K kept frequencies.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.errors import UsageError
 
 
 def kept_frequencies(length: int, band: float) -> int:
@@ -31,3 +35,28 @@ def band_limited_noise(
     c[:, 1 : K + 1] = parts[..., 0] + 1j * parts[..., 1]
     w = np.fft.irfft(c, n=length, axis=-1)
     return np.asarray(w - w[:, :1], dtype=np.float64)
+
+
+def noise_factor(length: int, band: float, rms: float) -> NDArray[np.float64]:
+    """F (L, 2K) with u = F z for z standard normal (2K,): what `band_limited_noise` draws, as a matrix.
+
+    F = rms / sqrt(K) [cos(2 pi j k / L) - 1, -sin(2 pi j k / L)], so that the covariance of the signal is F F^T.
+    """
+    K = kept_frequencies(length, band)
+    # Whole turns are taken off as integers, so that the angles of long signals keep every digit.
+    turns = np.outer(np.arange(length), np.arange(1, K + 1)) % length
+    angle = 2 * np.pi * turns / length
+    return np.asarray(rms / np.sqrt(K) * np.concatenate([np.cos(angle) - 1.0, -np.sin(angle)], axis=1))
+
+
+def check_noise(length: int, band: float, rms: float) -> None:
+    """Raise UsageError where no such noise exists."""
+    if not 0.0 < band <= 0.5:
+        raise UsageError(f"task.band is {band}; it must be above 0 and at most 0.5 cycles per sample.")
+    if not 0.0 < rms < math.inf:
+        raise UsageError(f"task.rms is {rms}; it must be above 0.")
+    if kept_frequencies(length, band) < 1:
+        raise UsageError(
+            f"task.band = {band} keeps no frequency of {length} samples; "
+            f"raise task.band or task.length until their product is at least 1."
+        )

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from harness.tasks.ragged import Ragged
 from harness.tasks.task import Batch, Data
+
+SHARE = 0.25
+"""Of a GPU's free memory: a data set that takes more stays on the host, and its batches are moved one by one."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """x (n, ...) in a compact dtype, y (n, ...), lengths int64 (n,) where sequences are padded."""
+    """x (n, ...) in a compact dtype, padded where `padded` says so, or sequences of several lengths; y (n, ...)."""
 
-    x: torch.Tensor
+    x: torch.Tensor | Ragged
     y: torch.Tensor
-    lengths: torch.Tensor | None = None
+    padded: torch.Tensor | None = None
+    """Lengths int64 (n,) of padded x."""
+    rows: torch.Tensor | None = None
+    """int64 (n,): where the examples lie in an x too large to be put in order; None where x is the split itself."""
+
+    @property
+    def stored(self) -> torch.Tensor:
+        return self.x.tokens if isinstance(self.x, Ragged) else self.x
+
+    @property
+    def lengths(self) -> torch.Tensor | None:
+        return self.x.lengths if isinstance(self.x, Ragged) else self.padded
 
 
 class Sequences(Data):
@@ -27,13 +43,24 @@ class Sequences(Data):
         self,
         splits: Mapping[str, Split],
         references: Mapping[str, float],
-        decode: Callable[[torch.Tensor], torch.Tensor],
+        decode: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
     ) -> None:
         self._splits = dict(splits)
         self._references = dict(references)
         self._decode = decode
         self._order: tuple[tuple[int, int], torch.Tensor] | None = None
         self.sizes = {name: len(split.y) for name, split in splits.items()}
+
+    def to(self, device: torch.device) -> None:
+        """Move everything to a GPU where it takes at most SHARE of its free memory."""
+        stores = {id(split.stored): split.stored for split in self._splits.values()}
+        if device.type != "cuda" or sum(one.nbytes for one in stores.values()) > SHARE * _free_memory(device):
+            return
+        moved = {key: store.to(device) for key, store in stores.items()}
+        for name, split in self._splits.items():
+            there = moved[id(split.stored)]
+            x = dataclasses.replace(split.x, tokens=there) if isinstance(split.x, Ragged) else there
+            self._splits[name] = dataclasses.replace(split, x=x, y=split.y.to(device))
 
     def order(self, order_seed: int, epoch: int) -> torch.Tensor:
         """The epoch's permutation of the training examples (n,), int64; the last one asked for is kept."""
@@ -57,4 +84,9 @@ class Sequences(Data):
     def _batch(self, name: str, rows: torch.Tensor | slice) -> Batch:
         split = self._splits[name]
         lengths = None if split.lengths is None else split.lengths[rows]
-        return Batch(self._decode(split.x[rows]), split.y[rows], lengths)
+        x = split.x[rows] if split.rows is None else split.x[split.rows[rows]]
+        return Batch(self._decode(x), split.y[rows], lengths)
+
+
+def _free_memory(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0]

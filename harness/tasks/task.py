@@ -11,16 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from harness.errors import UsageError
+
 if TYPE_CHECKING:
     import torch
+
+    from harness.tasks.files import DataFile
+
+
+NOT_ASKED = -100
+"""The class of a step that no answer is asked at."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the encoder reads: `tokens` are integers (M, L) below `size`; `real` is float32 (M, L, size)."""
+    """What the encoder reads: `tokens` are integers (M, L) below `size`; `real` is float32 (M, L, size).
+
+    With two towers an example is a pair of sequences, (M, 2, L) or (M, 2, L, size), encoded by the same weights.
+    """
 
     kind: Literal["tokens", "real"]
     size: int
+    towers: Literal[1, 2] = 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,10 @@ class Provenance:
 
 @dataclass
 class Batch:
-    """x as `Inputs` says; y int64 (M,) or float32 (M, L, K); lengths int64 (M,) where sequences are padded."""
+    """x as `Inputs` says; y is a class int64 (M,) or numbers float32 (M, K) for each example, or for each step of it:
+    int64 (M, L), NOT_ASKED where no answer is, or float32 (M, L, K). Lengths int64 (M,), or (M, 2) of pairs, where
+    sequences are padded.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
@@ -48,6 +63,9 @@ class Data(ABC):
 
     sizes: Mapping[str, int]
     """Examples in "train" (per epoch, where they are drawn afresh), "val" and "test"."""
+
+    def to(self, device: torch.device) -> None:  # noqa: B027
+        """Keep on `device` what fits there, so that batches come from it; what a batch holds does not change."""
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Full batches in an epoch; the order of the next epoch is a new permutation."""
@@ -97,6 +115,19 @@ class Task(ABC):
     def provenance(self, data_root: Path | None) -> Provenance:
         """Fast, and without torch. Raises EnvironmentProblem, with what to get and where, when data is missing."""
 
+    @classmethod
+    def files(cls) -> tuple[DataFile, ...]:
+        """Every file that tasks of this kind may read."""
+        return ()
+
+    def reads(self) -> tuple[DataFile, ...]:
+        """The files that this task reads; what is missing of them can be fetched where it has an address."""
+        return tuple(file for file in self.files() if file.needed)
+
+    def prepare(self, data_root: Path | None) -> str | None:
+        """Make what `open` reads from the cache, without torch; the entry's name, None where nothing is cached."""
+        return None
+
     @abstractmethod
     def open(self, data_root: Path | None, seed: int) -> Data:
         """Load or generate the data; `seed` (the stream "data") decides splits and what is drawn."""
@@ -112,3 +143,10 @@ class Task(ABC):
     def summary(self, means: Mapping[str, float]) -> dict[str, float]:
         """The metrics of a split from the means of `score`; here they are the means themselves."""
         return dict(means)
+
+
+def check_at_least(task: Task, least: dict[str, int]) -> None:
+    """Raise UsageError for the first parameter that is below its bound."""
+    for name, bound in least.items():
+        if (value := getattr(task, name)) < bound:
+            raise UsageError(f"task.{name} is {value}; it must be at least {bound}.")

@@ -1,4 +1,4 @@
-"""Every test has a cache folder of its own; `small_root` holds a small file in the form of the real one."""
+"""Every test has a cache folder of its own; `small_root` holds small data sets in the forms of the real ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written_copies import reviews, write_aan, write_reviews
 
 from harness.tasks.files import write_arrays
 
@@ -34,4 +35,6 @@ def small_root(tmp_path: Path, images: dict[str, np.ndarray]) -> Path:
     root = tmp_path / "data"
     root.mkdir()
     write_arrays(root / "cifar10_gray.npz", images)
+    write_reviews(root, "lines", reviews())
+    write_aan(root)
     return root

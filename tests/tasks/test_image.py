@@ -13,7 +13,8 @@ import torch
 from harness.errors import EnvironmentProblem, UsageError
 from harness.tasks import image
 from harness.tasks.files import digest, write_arrays
-from harness.tasks.image import Image, check, read_images
+from harness.tasks.image import Image
+from harness.tasks.image_files import check, read_images
 from harness.tasks.sequences import Sequences
 
 Images = dict[str, np.ndarray]
@@ -105,8 +106,10 @@ def test_the_fingerprint_changes_with_one_pixel_and_with_a_parameter(tmp_path: P
 
 
 def test_a_missing_file_says_where_to_get_it_and_what_it_holds(tmp_path: Path) -> None:
-    made_of = r"Get it from CIFAR-10 .*x_train \(50000, 1024\).*19595 R \+ 38470 G \+ 7471 B.*y_test \(10000,\)"
-    with pytest.raises(EnvironmentProblem, match=rf"'image' needs cifar10_gray\.npz.*{made_of}"):
+    made_of = (
+        r"Get it from .*cs\.toronto\.edu.*x_train \(50000, 1024\).*19595 R \+ 38470 G \+ 7471 B.*y_test \(10000,\)"
+    )
+    with pytest.raises(EnvironmentProblem, match=rf"'image' needs cifar-10-binary\.tar\.gz.*{made_of}"):
         Image().provenance(tmp_path)
     with pytest.raises(EnvironmentProblem, match="--data-root"):
         Image().open(None, 0)

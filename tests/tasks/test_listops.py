@@ -16,7 +16,6 @@ from listops_text import separate, write_official
 
 from harness.errors import EnvironmentProblem, UsageError
 from harness.tasks import listops
-from harness.tasks.files import write_arrays
 from harness.tasks.listops import ListOps, root_oracle
 from harness.tasks.listops_files import check, evaluate, read
 from harness.tasks.listops_trees import TOKENS, Rules, Trees, generate
@@ -41,7 +40,7 @@ def tokens_of(text: str) -> bytes:
 
 def test_lengths_count_the_tokens_and_the_rest_is_padding() -> None:
     batch = SMALL.open(None, 0).train_batch(0, 16, order_seed=0)
-    assert batch.lengths is not None and batch.x.shape == (16, 30)
+    assert batch.lengths is not None and batch.x.shape == (16, batch.lengths.max())
     assert torch.equal((batch.x > 0).sum(dim=1), batch.lengths)
 
 
@@ -129,29 +128,6 @@ def test_the_second_opening_reads_the_cache(monkeypatch: pytest.MonkeyPatch) -> 
     assert all((SMALL.trees(None)[split].tokens == first[split].tokens).all() for split in first)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an archive", None])
-def test_a_damaged_cache_is_made_again(cache: Path, damage: bytes | None) -> None:
-    first = SMALL.trees(None)["test"].tokens
-    (file,) = cache.glob("listops-*.npz")
-    content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2] if damage is None else damage)
-    assert (SMALL.trees(None)["test"].tokens == first).all()
-    assert file.read_bytes() == content
-
-
-def test_a_cache_of_another_size_is_made_again(cache: Path) -> None:
-    first = SMALL.trees(None)["test"].tokens
-    (file,) = cache.glob("listops-*.npz")
-    write_arrays(file, vars(generate(Rules(4, 10, 5, 30), 50, seed=9)))
-    assert (SMALL.trees(None)["test"].tokens == first).all()
-
-
-def test_no_cache_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "file" / "below a file"))
-    assert len(SMALL.trees(None)["test"].values) == 20
-
-
 def test_many_processes_make_the_same_cache_at_once(cache: Path) -> None:
     program = f"from harness.tasks.listops import ListOps; print({SMALL!r}.trees(None)['test'].values.tolist())"
     root = Path(__file__).parents[2]
@@ -160,7 +136,7 @@ def test_many_processes_make_the_same_cache_at_once(cache: Path) -> None:
     ]
     printed = {process.communicate()[0] for process in running}
     assert printed == {f"{SMALL.trees(None)['test'].values.tolist()}\n"}
-    assert len(list(cache.iterdir())) == 1
+    assert len(list(cache.glob("listops-*"))) == 1
 
 
 def test_official_files_come_back_as_they_were_written(root: Path) -> None:

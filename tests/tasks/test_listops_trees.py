@@ -72,16 +72,6 @@ def test_another_seed_gives_other_trees() -> None:
     assert separate(generate(SHORT, 20, seed=0)) != separate(generate(SHORT, 20, seed=1))
 
 
-def test_padding_fills_the_row_with_zeros() -> None:
-    trees = generate(SHORT, 20, seed=0)
-    rows = trees.padded(40)
-    assert rows.shape == (20, 40)
-    for row, length, tokens in zip(
-        rows, trees.lengths, np.split(trees.tokens, np.cumsum(trees.lengths)[:-1]), strict=True
-    ):
-        assert (row[:length] == tokens).all() and (row[length:] == 0).all() and (tokens > 0).all()
-
-
 def test_too_few_possible_trees_is_one_sentence() -> None:
     # Only `[OP a b ]` has four tokens: 4 operators and 100 pairs of digits.
     with pytest.raises(UsageError, match="found only 400 distinct trees with 3 < tokens < 5, but 401 are asked for"):

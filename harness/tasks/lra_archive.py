@@ -1,0 +1,66 @@
+"""The archive of Long Range Arena: 8.2 GB that hold ListOps, Retrieval and Pathfinder. Torch-free.
+
+Nothing but the wanted files is unpacked. Of two copies of a file that the archive holds, the one in the deeper folder
+counts, which is the one that the official S4 code uses.
+
+Source: Tay et al., Long Range Arena, https://github.com/google-research/long-range-arena.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.tasks.files import DataFile, find, write_atomically
+from harness.tasks.progress import followed
+
+URL = "https://storage.googleapis.com/long-range-arena/lra_release.gz"
+
+
+def unpack(files: Sequence[DataFile], data_root: Path) -> list[Path]:
+    """Bring `files` from the archive to their first places below the data root, each whole or not at all.
+
+    Raises UsageError where the archive is damaged or lacks one.
+    """
+    archive = find(FILE, data_root)
+    assert archive is not None
+    wanted = {file.archived: data_root / file.places[0] for file in files}
+    depth: dict[str, int] = {}
+    try:
+        with tarfile.open(archive, "r|gz") as members:
+            for member in followed(members, f"unpacking {archive.name}"):
+                inner = next((inner for inner in wanted if member.name.endswith(f"/{inner}")), None)
+                found = member.name.count("/")
+                if inner is None or found < depth.get(inner, 0) or (stream := members.extractfile(member)) is None:
+                    continue
+                depth[inner] = found
+                write_atomically(wanted[inner], partial(shutil.copyfileobj, stream))
+    except (tarfile.TarError, EOFError, zlib.error) as damage:
+        raise UsageError(f"{archive} is damaged or cut short ({damage}). Get it again from {URL}.") from damage
+    if missing := [inner for inner in wanted if inner not in depth]:
+        raise UsageError(f"{archive} holds no {missing[0]}. Get it again from {URL}.")
+    return list(wanted.values())
+
+
+def _check(path: Path) -> str:
+    try:
+        with tarfile.open(path, "r|gz") as members:
+            count = sum(1 for _ in followed(members, f"reading {path.name}"))
+    except (tarfile.TarError, EOFError, zlib.error) as damage:
+        raise UsageError(f"{path} is damaged or cut short ({damage}). Get it again from {URL}.") from damage
+    return f"{count:,} files and folders"
+
+
+FILE = DataFile(
+    name="lra_release.gz",
+    places=("lra_release.gz",),
+    origin=URL,
+    check=_check,
+    needed=False,
+    url=URL,
+)

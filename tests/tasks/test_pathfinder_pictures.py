@@ -1,0 +1,173 @@
+"""The drawn Pathfinder pictures: their rules, replayed one by one, and their statistics against the original's."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from harness.tasks import pathfinder_draw
+from harness.tasks.pathfinder_draw import CHUNK, Scene, chunk, pictures, scenes
+from harness.tasks.pathfinder_rules import PATH_DASHES, Rules, rules
+from harness.tasks.pathfinder_stamps import DEGREES, FREE, Lists, Stamps
+
+EVERY = [(size, difficulty) for size in CHUNK for difficulty in PATH_DASHES]
+QUICK = [(32, "easy"), (32, "intermediate"), (32, "hard"), (64, "intermediate"), (128, "easy")]
+LIMIT = 4.0
+"""Standard errors. Of the 80 independent comparisons below, one in 200 suites would exceed it by chance, and the seed
+is fixed."""
+TABLE = {
+    "32_hard": (3750, {"mean": 0.0791, "above 0": 0.3414, "above 63": 0.1256, "above 127": 0.0850}),
+    "32_intermediate": (500, {"mean": 0.0605, "above 0": 0.2658, "above 63": 0.0934, "above 127": 0.0637}),
+    "32_easy": (500, {"mean": 0.0508, "above 0": 0.2276, "above 63": 0.0761, "above 127": 0.0521}),
+    "128_hard": (400, {"mean": 0.0309, "above 0": 0.1368, "above 63": 0.0408, "above 127": 0.0302}),
+}
+"""Means over a longer run of the original generator, from which the reference pictures are a part; and its length."""
+
+
+def features(x: np.ndarray) -> dict[str, np.ndarray]:
+    """Per picture (n, P): mean, deviation, shares of pixels above levels, and a histogram of 16 levels each."""
+    found = {"mean": x.mean(axis=1) / 255, "deviation": x.std(axis=1) / 255}
+    found |= {f"above {level}": (x > level).mean(axis=1) for level in (0, 63, 127)}
+    return found | {f"levels {low}..": ((x >= low) & (x < low + 16)).mean(axis=1) for low in range(0, 256, 16)}
+
+
+def apart(ours: np.ndarray, theirs: float, error: float) -> float:
+    """Difference of the means in standard errors."""
+    own = ours.std(ddof=1) / math.sqrt(len(ours))
+    gap = abs(float(ours.mean()) - theirs)
+    return gap / math.hypot(own, error) if gap else 0.0
+
+
+@pytest.mark.parametrize(("name", "chunks"), [("32_hard", 8), ("32_intermediate", 4), ("32_easy", 4), ("128_hard", 4)])
+def test_pixels_are_distributed_as_in_the_original(name: str, chunks: int, data_root: Path) -> None:
+    size, difficulty = name.split("_")
+    drawn = rules(int(size), difficulty)  # type: ignore[arg-type]
+    ours = features(np.concatenate([chunk(drawn, 1, number).x for number in range(chunks)]))
+    with np.load(data_root / "pathfinder_reference.npz", allow_pickle=False) as reference:
+        theirs = features(reference[f"x{name}"].reshape(-1, drawn.size**2))
+    far = {
+        key: z
+        for key, values in theirs.items()
+        if (z := apart(ours[key], values.mean(), values.std(ddof=1) / math.sqrt(len(values)))) > LIMIT
+    }
+    count, table = TABLE[name]
+    # The table's figures are rounded to four digits: half a unit of the last.
+    far |= {
+        f"{key} (table)": z
+        for key, value in table.items()
+        if (z := apart(ours[key], value, math.hypot(theirs[key].std(ddof=1) / math.sqrt(count), 5e-5))) > LIMIT
+    }
+    assert not far
+
+
+@pytest.mark.parametrize(("size", "difficulty"), QUICK)
+def test_both_labels_are_as_frequent(size: int, difficulty: Any) -> None:
+    y = np.concatenate([chunk(rules(size, difficulty), 2, number).y for number in range(2)])
+    assert abs(y.mean() - 0.5) < LIMIT * 0.5 / math.sqrt(len(y))
+
+
+def place(canvas: np.ndarray, tables: Stamps, lists: Lists, position: int, direction: int) -> None:
+    flat = canvas.reshape(-1)
+    for offset, level in zip(lists.offsets[direction], lists.levels[direction], strict=True):
+        flat[position + offset] = max(flat[position + offset], level)
+
+
+def drawn_with(tables: Stamps, lists: Lists, scene: Scene, picture: int, path: int) -> np.ndarray:
+    """One path alone, each of its dashes as a stamp of `lists`; flat."""
+    canvas = np.zeros((tables.side, tables.side), dtype=int)
+    dashes = zip(scene.paths.position[picture, path], scene.paths.direction[picture, path], strict=True)
+    for position, direction in dashes:
+        place(canvas, tables, lists, position, direction)
+    return canvas
+
+
+@pytest.mark.parametrize(("size", "difficulty"), QUICK)
+def test_the_label_says_whether_one_path_connects_the_dots(size: int, difficulty: Any) -> None:
+    wrong = 0
+    for _, scene in scenes(rules(size, difficulty), 3, 0):
+        tables, dots = scene.tables, scene.dots()
+        for picture in range(min(40, len(dots))):
+            masks = [drawn_with(tables, tables.mask, scene, picture, path).reshape(-1) for path in (0, 1)]
+            closed = [drawn_with(tables, tables.dilated, scene, picture, path) > FREE for path in (0, 1)]
+            pieces = [ndimage.label(one, structure=np.ones((3, 3)))[0].reshape(-1) for one in closed]
+            assert [one.max() for one in pieces] == [1, 1], "a path, its gaps closed by the margin, is in one piece"
+            # A dot belongs to the path whose mask is highest under it.
+            owners = [int(masks[1][dot] > masks[0][dot]) for dot in dots[picture]]
+            assert all(pieces[owner][dot] for owner, dot in zip(owners, dots[picture], strict=True))
+            wrong += (owners[0] == owners[1]) != bool(scene.label[picture])
+    assert wrong == 0
+
+
+def legal(drawn: Rules, scene: Scene, picture: int) -> None:
+    """Replay both paths of a picture in plain loops: every dash is one that the rules allow where it stands."""
+    tables, inner = scene.tables, slice(scene.tables.pad, scene.tables.pad + drawn.size)
+    M = np.zeros((tables.side, tables.side), dtype=int)
+    M[inner, inner] = 255
+    frame = slice(tables.pad + drawn.padding, tables.pad + drawn.size - drawn.padding)
+    M[frame, frame] = 0
+    position, direction = scene.paths.position[picture], scene.paths.direction[picture]
+    for dash in range(1, drawn.path_dashes):
+        for path in (0, 1):
+            new = np.zeros_like(M)
+            place(new, tables, tables.mask, position[path, dash], direction[path, dash])
+            assert (M + new).max() < 459, "masks add up to less than 1.8"
+            place(M, tables, tables.mask, position[path, dash - 1], direction[path, dash - 1])
+            y, x = np.divmod(position[path, dash - 1 : dash + 1], tables.side)
+            # From one end to the next: at most the dash, the gap and the circle, each rounded up.
+            reach = 2 * (drawn.L + 2 * tables.m) + 3
+            assert 0 < math.hypot(y[1] - y[0], x[1] - x[0]) <= reach
+            offset = tables.circle[direction[path, dash] - DEGREES]
+            pivot = position[path, dash] - offset
+            for end in (position[path, dash], pivot):
+                row, column = np.divmod(end, tables.side)
+                assert min(row, column) >= 0 and max(row, column) < tables.side
+    y, x = np.divmod(position[:, 0], tables.side)
+    assert abs(math.hypot(y[1] - y[0], x[1] - x[0]) - drawn.seed_distance) <= math.sqrt(0.5), "rounded to whole pixels"
+
+
+@pytest.mark.parametrize(("size", "difficulty"), QUICK)
+def test_every_dash_of_a_path_is_allowed_where_it_stands(size: int, difficulty: Any) -> None:
+    drawn = rules(size, difficulty)
+    for _, scene in scenes(drawn, 4, 0):
+        assert scene.paths.position.shape[1:] == (2, PATH_DASHES[difficulty])
+        for picture in range(min(10, len(scene.label))):
+            legal(drawn, scene, picture)
+
+
+@pytest.mark.parametrize(
+    ("size", "difficulty"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.long) for one in EVERY)]
+)
+def test_every_size_and_difficulty_is_drawn(size: int, difficulty: Any) -> None:
+    found = chunk(rules(size, difficulty), 0, 0)
+    assert found.x.shape == (CHUNK[size], size * size) and (found.x.max(axis=1) == 255).all()
+    assert (found.x.min(axis=1) == 0).all() and len(np.unique(found.x, axis=0)) == CHUNK[size]
+
+
+def test_margins_are_drawn_per_picture_and_not_by_how_easily_they_succeed() -> None:
+    counts = np.array([[len(rows) for rows, _ in scenes(rules(128, "easy"), 5, number)] for number in range(3)])
+    # A binomial of 120 at 1/2; m = 3 would be some six times rarer if failed attempts drew it anew.
+    assert abs(counts.sum(axis=0)[1] - 60) < LIMIT * math.sqrt(120) / 2
+
+
+def test_a_seed_is_the_same_pictures_however_many_are_asked_for_and_whoever_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = rules(32, "easy")
+    alone = np.concatenate([part.x for part in pictures(drawn, 6, 300)])
+    monkeypatch.setattr(pathfinder_draw, "PARALLEL_FROM", 1)
+    monkeypatch.setattr(pathfinder_draw.os, "sched_getaffinity", lambda _: {0, 1})
+    shared = np.concatenate([part.x for part in pictures(drawn, 6, 400)])
+    assert len(alone) == 300 and (shared[:300] == alone).all()
+    assert (np.concatenate([part.x for part in pictures(drawn, 7, 250)]) != alone[:250]).any()
+
+
+def test_a_seed_keeps_its_bytes() -> None:
+    found = chunk(rules(32, "hard"), 0, 0)
+    name = hashlib.sha256(found.x.tobytes() + found.y.tobytes() + found.apart.astype("<i4").tobytes()).hexdigest()
+    assert name[:16] == "868f9709506e22e4"
