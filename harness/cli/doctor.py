@@ -10,7 +10,10 @@ from harness.cli.options import Plugins, load_plugins
 
 
 def doctor(plugins: Plugins = []) -> None:  # noqa: B006
-    """Report devices and versions, and probe every kernel backend with a real forward and backward pass."""
+    """Report devices and versions, and probe every kernel backend with a real forward and backward pass.
+
+    Exit code 3 when a backend fails; one that says why it does not apply here does not count as that.
+    """
     load_plugins(plugins)
     from harness.environment import describe
     from harness.kernels import KERNELS
@@ -23,8 +26,9 @@ def doctor(plugins: Plugins = []) -> None:  # noqa: B006
     print("backends:")
     failed = False
     for name in KERNELS:
-        problem = probe(name, device["kind"])
-        failed |= problem is not None
-        print(f"  {name:<10} {'runs, backward included' if problem is None else 'does not run: ' + problem}")
+        found_here = probe(name, device["kind"])
+        failed |= bool(found_here.error)
+        said = f"does not apply here: {found_here.reasons}" if found_here.reasons else f"fails: {found_here.error}"
+        print(f"  {name:<10} {'runs, backward included' if found_here.ran else said}")
     if failed:
         raise typer.Exit(3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import traceback
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 
@@ -18,8 +18,19 @@ TOLERANCE = 1e-4
 """A float32 kernel of a dozen steps has rounding near 1e-6; a wrong one is off by its own size."""
 
 
-def probe(name: str, device: str = "cpu") -> str | None:
-    """None when the backend `name` runs forward and backward on `device`, else the true error, never a guess.
+class Probe(NamedTuple):
+    """What became of it: it ran, it does not apply here for the `reasons` it gives, or it failed with an `error`."""
+
+    reasons: str = ""
+    error: str = ""
+
+    @property
+    def ran(self) -> bool:
+        return not (self.reasons or self.error)
+
+
+def probe(name: str, device: str = "cpu") -> Probe:
+    """Run the backend `name` forward and backward on `device`: the true error, never a guess.
 
     Every structure and discretisation that the backend supports is tried.
     Raises UsageError for a name that is not registered.
@@ -37,10 +48,11 @@ def probe(name: str, device: str = "cpu") -> str | None:
         try:
             trouble = _run(backend, request)
         except Exception as error:
-            return f"{structure}, {rule}: {''.join(traceback.format_exception_only(error)).strip()}"
+            said = "".join(traceback.format_exception_only(error)).strip()
+            return Probe(error=f"{structure}, {rule}: {said}")
         if trouble:
-            return f"{structure}, {rule}: {trouble}"
-    return None if ran else " ".join(dict.fromkeys(reasons))
+            return Probe(error=f"{structure}, {rule}: {trouble}")
+    return Probe() if ran else Probe(reasons=" ".join(dict.fromkeys(reasons)))
 
 
 def _run(backend: Backend, request: Request) -> str | None:

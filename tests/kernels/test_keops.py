@@ -23,7 +23,7 @@ needs_keops = pytest.mark.skipif(bool(KeOps().unsupported(REQUEST)), reason=" ".
 
 @needs_keops
 def test_keops_passes_its_probe_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
-    assert probe("keops") is None
+    assert probe("keops").ran
     printed = capfd.readouterr()
     assert "KeOps" not in printed.out + printed.err
 

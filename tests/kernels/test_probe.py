@@ -14,12 +14,12 @@ from harness.kernels.reference import Reference
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("keops", "s4_cuda", "triton")])
 def test_every_plain_backend_passes_its_probe(name: str) -> None:
-    assert probe(name) is None
+    assert probe(name).ran
 
 
 @pytest.mark.parametrize("name", ["s4_cuda", "triton"])
 def test_a_backend_for_another_device_says_so(name: str) -> None:
-    assert "but the device is 'cpu'" in (probe(name) or "")
+    assert "but the device is 'cpu'" in probe(name).reasons
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,17 @@ class RefusesAll(Reference):
         (Raises, "RuntimeError: libcudart.so.10.2: cannot open shared object file"),
         (Doubles, "differs from the recurrence by"),
         (HalvesGradients, "gradient of A differs"),
-        (RefusesAll, "There is no device for it."),
     ],
 )
 def test_a_probe_returns_the_true_trouble(fault: type, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KERNELS, "faulty", fault)
-    assert words in (probe("faulty") or "")
+    assert words in probe("faulty").error
+
+
+def test_a_backend_that_does_not_apply_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KERNELS, "faulty", RefusesAll)
+    found = probe("faulty")
+    assert found.reasons == "There is no device for it." and not found.error and not found.ran
 
 
 def test_an_unknown_backend_is_a_usage_error() -> None:
