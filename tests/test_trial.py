@@ -212,7 +212,7 @@ def test_a_timing_goes_through_the_same_call() -> None:
     spec = {
         "kind": "throughput",
         "seed": 0,
-        "timer": toys.chosen("timer", "kernel", length=32, heads=2, state=4, repeats=2, gate_heads=1),
+        "timer": toys.chosen("timer", "kernel", length=32, heads=2, state=4, repeats=2, gate_heads=1, memory=False),
         "basis": toys.chosen("basis", "s4d-lin"),
         "dt": toys.chosen("dt", "log_uniform"),
     }

@@ -36,6 +36,7 @@ def main() -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         job = json.loads(line)
+        adopt(job["plugged"])
         if job["spec"]["timer"]["name"] == "step":
             import torch._dynamo  # noqa: F401  An optimiser's first step imports this, for seconds.
         gc.freeze()  # What is loaded so far is no garbage, and looking through it would cost each job a moment.
@@ -67,7 +68,6 @@ def forked(job: Job) -> Answer:
 
 def peak_bytes(job: Job) -> int:
     """What the job's call adds to the memory of this process, at its peak."""
-    adopt(job["plugged"])
     spec, device = job["spec"], job["device"]
     timer = timer_of(spec)
     torch.set_num_threads(timer.threads)
