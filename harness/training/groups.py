@@ -3,11 +3,13 @@
     group      parameters                       learning rate   weight decay
     A, B, P    the state space of every layer   lr_ssm          0
     dt         the step sizes of every layer    lr_dt           0
+    C          where lr_C is not lr             lr_C            weight_decay
     plain      biases, norms and embeddings     lr              0
     rest       everything else, C and D too     lr              weight_decay
 
 As in the official code (Gu et al., github.com/state-spaces/s4), with two choices of our own: B always moves with A,
-which there only some recipes say, and the input embedding and the head's bias are not decayed, which there escape.
+which there only some recipes say, and the input embedding and the head's bias are not decayed, which there escape. With
+`decay = "official"` they do here too: everything of the encoder and of the head is in `rest`.
 """
 
 from __future__ import annotations
@@ -27,20 +29,23 @@ Group = dict[str, Any]
 
 def groups(model: Model, config: AdamW) -> list[Group]:
     """AdamW's parameter groups, each with its `name` and `base_lr`; empty ones and frozen parameters are left out."""
-    assert config.lr_dt is not None
+    assert config.lr_dt is not None and config.lr_C is not None
     by_name = model.ssm_parameters()
     named = {name: by_name[name] for name in STATE_SPACE}
+    if config.lr_C != config.lr:
+        named["C"] = [p for layer in model.layers for name, p in layer.ssm.named_parameters() if name == "C"]
     taken = {id(parameter) for members in named.values() for parameter in members}
-    undecayed = {id(parameter) for parameter in _plain(model)}
+    ends = [*model.encoder.parameters(), *model.head.parameters()] if config.decay == "official" else []
+    undecayed = {id(parameter) for parameter in _plain(model)} - {id(parameter) for parameter in ends}
     others = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     named["plain"] = [parameter for parameter in others if id(parameter) in undecayed]
     named["rest"] = [parameter for parameter in others if id(parameter) not in undecayed]
-    rates = {"A": config.lr_ssm, "B": config.lr_ssm, "P": config.lr_ssm, "dt": config.lr_dt}
+    rates = {"A": config.lr_ssm, "B": config.lr_ssm, "P": config.lr_ssm, "dt": config.lr_dt, "C": config.lr_C}
     found = []
     for name, members in named.items():
         if trained := [parameter for parameter in members if parameter.requires_grad]:
             rate = rates.get(name, config.lr)
-            decay = config.weight_decay if name == "rest" else 0.0
+            decay = config.weight_decay if name in ("rest", "C") else 0.0
             found.append({"name": name, "params": trained, "lr": rate, "base_lr": rate, "weight_decay": decay})
     return found
 
