@@ -1,6 +1,6 @@
 """The gradient of a batch, taken in micro-batches one after another: the memory of one, the gradient of all.
 
-    g = sum_k (M_k / M) g_k       micro-batches of M_k of the M examples, g_k the gradient of the mean loss of the k-th
+g = sum_k (M_k / M) g_k       micro-batches of M_k of the M examples, g_k the gradient of the mean loss of the k-th
 """
 
 from __future__ import annotations

@@ -26,8 +26,9 @@ class AdamW:
     lr_C: float | None = None
     """Learning rate of C, which has weight decay; None is written out as lr."""
     weight_decay: float = 0.01
-    decay: Literal["weights", "official"] = "weights"
-    """`weights` decays no bias, norm or embedding; `official` decays the whole of the encoder and of the head."""
+    decay: Literal["weights", "official", "all"] = "weights"
+    """`weights` decays no bias, norm or embedding; `official` does in encoder and head; `all`, as S4's first code,
+    decays everything but A, B, P and dt."""
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     schedule_steps: int | None = None
     """Where the cosine reaches 0; None is written out as steps. Some official runs stop before that."""
@@ -54,7 +55,7 @@ class AdamW:
     batch, but for rounding, where nothing looks across examples: batch statistics are those of a micro-batch,
     dropout draws in another order, and a loss over steps that differ in number weighs micro-batches alike."""
     precision: Literal["float32", "bf16-linear"] = "float32"
-    """`bf16-linear` multiplies in bfloat16 in encoder, channel mixing and head; kernels and convolutions stay float32."""
+    """`bf16-linear`: encoder, channel mixing and head multiply in bfloat16; kernels and convolutions stay float32."""
 
     def __post_init__(self) -> None:
         if self.lr_dt is None:

@@ -5,8 +5,8 @@
           |A - A_0|_F / max(|A_0|_F, 1/2)                       a whole
     P     |P - P_0|_F / max(|P_0|_F, 1/2)                       of every head
 
-The eigenvalues are those of Lambda in A = Lambda - P P*: of A itself LegS has eigenvalues -1 ... -N with eigenvectors so
-ill-conditioned that float64 cannot find them. 1/2 is the damping of LegS in its unit of time; it stands in for the
+The eigenvalues are those of Lambda in A = Lambda - P P*: LegS's A has the eigenvalues -1 ... -N with eigenvectors so
+ill-conditioned that float64 does not find them. 1/2 is the damping of LegS in its unit of time; it stands in for the
 frequency 0 and the P = 0 that some bases have.
 """
 

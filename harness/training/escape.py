@@ -2,8 +2,8 @@
 
     above   score > chance + 3 s,   s the standard error that a guess has on the validation examples
 
-A trial has escaped chance from the first evaluation on after which every evaluation is above. For guesses, 3 s is passed
-once in 740 evaluations. Path-X and Pathfinder are learnt or not learnt at all, so that this says more than a mean.
+A trial has escaped chance at the first evaluation from which on every evaluation is above. Guesses pass 3 s once in 740
+evaluations. Path-X and Pathfinder are learnt or not learnt at all, so that this says more than a mean.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@
     rest       everything else, C and D too     lr              weight_decay
 
 As in the official code (Gu et al., github.com/state-spaces/s4), with two choices of our own: B always moves with A,
-which there only some recipes say, and the input embedding and the head's bias are not decayed, which there escape. With
-`decay = "official"` they do here too: everything of the encoder and of the head is in `rest`.
+which there only some recipes say, and the input embedding and the head's bias are not decayed, which there are. With
+`decay = "official"` everything of encoder and head is in `rest`, with "all" (the code of S4's first version) every bias
+and norm too.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def groups(model: Model, config: AdamW) -> list[Group]:
     if config.lr_C != config.lr:
         named["C"] = [p for layer in model.layers for name, p in layer.ssm.named_parameters() if name == "C"]
     taken = {id(parameter) for members in named.values() for parameter in members}
-    ends = [*model.encoder.parameters(), *model.head.parameters()] if config.decay == "official" else []
-    undecayed = {id(parameter) for parameter in _plain(model)} - {id(parameter) for parameter in ends}
+    decayed = {"weights": [], "official": [model.encoder, model.head], "all": [model]}[config.decay]
+    undecayed = {id(p) for p in _plain(model)} - {id(p) for module in decayed for p in module.parameters()}
     others = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     named["plain"] = [parameter for parameter in others if id(parameter) in undecayed]
     named["rest"] = [parameter for parameter in others if id(parameter) not in undecayed]
