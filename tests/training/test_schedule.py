@@ -52,6 +52,13 @@ def test_defaults_are_written_out() -> None:
         ("weight_decay", float("inf")),
         ("warmup_steps", 1000),
         ("clip_grad_norm", 0.0),
+        ("schedule_steps", 999),
+        ("schedule_steps", 2001),
+        ("plateau_factor", 1.0),
+        ("plateau_patience", -1),
+        ("accumulate", 0),
+        ("accumulate", 3),
+        ("lr_C", -1.0),
     ],
 )
 def test_an_impossible_value_is_named(name: str, value: float) -> None:
