@@ -89,6 +89,7 @@ class Plan:
             "tolerance": self.ablation.tolerance,
             "labels": [*self.ablation.labels, *(self.preset.labels if self.preset else ())],
             "preset": self.ablation.preset,
+            "preset_axes": self._preset_axes(),
         }
         for trial in self.trials:
             yield {
@@ -96,6 +97,12 @@ class Plan:
                 "trial_id": trial.trial_id,
                 "ablation": {**shared, "arm": dict(trial.arm.labels)},
             }
+
+    def _preset_axes(self) -> list[str]:
+        """The axes that differ between arms because the preset has other numbers for another task."""
+        if self.preset is None or "task" not in {*self.levels, *axes_of_cases(self.ablation)}:
+            return []
+        return sorted({axis for tables in self.preset.tasks.values() for axis in tables} - {"task"})
 
 
 def plan(ablation: Ablation, smoke: bool = False) -> Plan:

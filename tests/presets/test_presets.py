@@ -136,6 +136,12 @@ def test_the_word_default_takes_a_value_out_of_the_preset(tmp_path: Path) -> Non
 def test_a_compared_task_takes_its_own_numbers(tmp_path: Path) -> None:
     found = planned(tmp_path, 'preset = "fair"', "", 'task = ["listops", "image"]')
     assert [trial.choices["model"]["d_model"] for trial in found.trials] == [128, 512]
+    # Without this the report would take the arms for two forms of the file and set one of them aside.
+    axes = [
+        next(one.jobs())["ablation"]["preset_axes"]
+        for one in (found, planned(tmp_path, "", 'task = "image"\nbasis = "legs"'))
+    ]
+    assert axes == [["basis", "dt", "model", "training"], []]
 
 
 def test_a_file_without_preset_is_as_it_was(tmp_path: Path) -> None:
