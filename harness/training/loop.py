@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +54,6 @@ class Training:
 
     def __post_init__(self) -> None:
         self.drift = Drift(self.model)
-        self.chance = self.data.references().get("chance")
         self.optimiser = torch.optim.AdamW(groups(self.model, self.config), lr=self.config.lr)
         self.evaluations = frozenset(spaced(self.config.steps, self.config.evaluations))
         self.loss_rows = self.evaluations | set(spaced(self.config.steps, TRAIN_ROWS))
@@ -91,12 +91,12 @@ class Training:
     def test(self) -> None:
         """Emit the metrics on "test" of the loaded state, and the clocks. Called once, after `run`."""
         progress = self.progress
-        metrics, counts = self._scores("test")
-        for name, value in metrics.items():
+        scores = self._scores("test")
+        for name, value in scores.metrics.items():
             self.journal.metric(name, value, step=progress.best_step, split="test")
-        for name, value in self.task.standard_errors(metrics, counts).items():
+        for name, value in self.task.standard_errors(*scores).items():
             self.journal.metric(f"{name}_standard_error", value, step=progress.best_step, split="test")
-        if self._guess(counts) is not None:
+        if self._guess(scores) is not None:
             for name, value, unit in self.escape.metrics(self.data.steps_per_epoch(self.config.batch_size)):
                 self.journal.metric(name, value, step=progress.step, split="run", unit=unit)
         clocks = {"first_step_s": progress.first_step_s, "train_s": progress.train_s, "eval_s": progress.eval_s}
@@ -175,18 +175,18 @@ class Training:
 
     def _evaluate(self) -> None:
         progress, task = self.progress, self.task
-        metrics, counts = self._scores("val")
+        scores = self._scores("val")
         # Before any row is written, because a stop in the middle of it repeats the whole evaluation.
         test = self._scores("test").metrics if self.config.test_at == "evaluations" else {}
-        check_finite(metrics, task, "validation", progress.step)
-        for name, value in metrics.items():
+        check_finite(scores.metrics, task, "validation", progress.step)
+        for name, value in scores.metrics.items():
             self.journal.metric(name, value, step=progress.step, split="val")
         for name, value in self.drift.metrics(self.model).items():
             self.journal.metric(name, value, step=progress.step, split="drift")
         for name, value in test.items():
             self.journal.metric(name, value, step=progress.step, split="test_curve")
-        score = metrics[task.primary]
-        if (guess := self._guess(counts)) is not None:
+        score = scores.metrics[task.primary]
+        if (guess := self._guess(scores)) is not None:
             self.escape.see(score, *guess, progress.step, progress.first_step_s + progress.train_s)
         if self.config.schedule == "plateau":
             self.plateau.see(score, task.higher_is_better, self.config)
@@ -202,12 +202,17 @@ class Training:
         self.progress.eval_s += time.perf_counter() - began
         return found
 
-    def _guess(self, counts: Mapping[str, int]) -> tuple[float, float] | None:
-        """Chance and its standard error over `counts` examples, where the task knows them."""
-        if self.chance is None:
+    @functools.cached_property
+    def _chance(self) -> float | None:
+        return self.data.references().get("chance")
+
+    def _guess(self, scores: Scores) -> tuple[float, float] | None:
+        """Chance and its standard error over as many examples as `scores` are of, where the task knows them."""
+        task = self.task
+        # References may be dear to work out, and most tasks have no use for them here.
+        if task.primary not in task.standard_errors(*scores) or self._chance is None:
             return None
-        errors = self.task.standard_errors({self.task.primary: self.chance}, counts)
-        return (self.chance, errors[self.task.primary]) if self.task.primary in errors else None
+        return self._chance, task.standard_errors({task.primary: self._chance}, scores.counts)[task.primary]
 
     def _save(self) -> None:
         now = (self.progress.step, self.progress.evaluated)
