@@ -59,7 +59,8 @@ def _away_A(now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
 
 
 def _away_norm(now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    return (now - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1).clamp(min=LEAST)
+    moved, start = (torch.linalg.vector_norm(one.flatten(1), dim=1) for one in (now - before, before))
+    return torch.as_tensor(moved / start.clamp(min=LEAST))
 
 
 _AWAY = {"dt": _away_dt, "A": _away_A, "P": _away_norm}

@@ -36,8 +36,8 @@ def groups(model: Model, config: AdamW) -> list[Group]:
     if config.lr_C != config.lr:
         named["C"] = [p for layer in model.layers for name, p in layer.ssm.named_parameters() if name == "C"]
     taken = {id(parameter) for members in named.values() for parameter in members}
-    decayed = {"weights": [], "official": [model.encoder, model.head], "all": [model]}[config.decay]
-    undecayed = {id(p) for p in _plain(model)} - {id(p) for module in decayed for p in module.parameters()}
+    reach: dict[str, list[nn.Module]] = {"weights": [], "official": [model.encoder, model.head], "all": [model]}
+    undecayed = {id(p) for p in _plain(model)} - {id(p) for module in reach[config.decay] for p in module.parameters()}
     others = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     named["plain"] = [parameter for parameter in others if id(parameter) in undecayed]
     named["rest"] = [parameter for parameter in others if id(parameter) not in undecayed]
