@@ -4,7 +4,8 @@ Legend: H features, N state size, n = N/2, S copies (n_ssm), R rank, K channels 
 
     layer   A, B 2 S n each, P 2 S R n, C 2 K H n (dense: S N N, S N, K H N), dt H or H n, D H
     block   layer + linear H -> 2H (GLU) or H -> H, with bias + norm 2H
-    model   encoder d H (tokens) or (d + 1) H + blocks + the final norm 2H where prenorm + head (H + 1) c
+    model   encoder d H (tokens) or (d + 1) H + blocks + the final norm 2H where prenorm + head (H + 1) c, of pairs
+            (4 H + 1) H + (H + 1) c
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def count(config: S4, basis: Basis, timescale: LogUniform, inputs: Inputs, outpu
     norm = 0 if config.norm == "none" else 2 * H
     block = _layer(config, basis, timescale) + (H + 1) * width + norm
     encoder = inputs.size * H if inputs.kind == "tokens" else (inputs.size + 1) * H
-    return Count(config.n_layers * block + (norm if config.prenorm else 0), encoder + (H + 1) * outputs)
+    head = (H + 1) * outputs + ((4 * H + 1) * H if inputs.towers == 2 else 0)
+    return Count(config.n_layers * block + (norm if config.prenorm else 0), encoder + head)
 
 
 def _layer(config: S4, basis: Basis, timescale: LogUniform) -> int:

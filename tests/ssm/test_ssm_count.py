@@ -39,7 +39,7 @@ def test_the_count_is_that_of_the_model(name: str, structure: str) -> None:
         {"train_B": False, "train_C": False},
     ],
 )
-@pytest.mark.parametrize("inputs", [Inputs("tokens", 7), Inputs("real", 2)])
+@pytest.mark.parametrize("inputs", [Inputs("tokens", 7), Inputs("real", 2), Inputs("tokens", 7, towers=2)])
 def test_the_count_follows_every_option(config: dict[str, Any], inputs: Inputs) -> None:
     trained, found = both("legs", "dplr", LogUniform(), inputs, **config)
     assert found.total == trained
