@@ -35,6 +35,8 @@ class Ablation(BaseModel):
     question: str = Field(min_length=1)
     expect: str = Field(min_length=1)
     kind: Literal["train", "throughput"] = "train"
+    preset: str | None = None
+    """The recipe that says what [fixed] and [compare] leave out, such as "fair"."""
     repeats: int = Field(default=1, ge=1)
     """Seeds 0 .. repeats-1, shared by all arms, so that differences are paired."""
     labels: list[str] = []

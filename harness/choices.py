@@ -54,6 +54,8 @@ SMOKE = {
     "steps": 2,
     "evaluations": 1,
     "warmup_steps": 0,
+    "schedule_steps": 2,
+    "accumulate": 1,
     "batch_size": 4,
     "eval_batch_size": 4,
     "repeats": 2,

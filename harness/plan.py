@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -15,6 +16,7 @@ from harness.ablation import Ablation
 from harness.choices import AXES, Choice, Place, Resolver, located
 from harness.errors import UsageError, unknown
 from harness.levels import CASE, axes_of_cases, chosen_by_cases, compared_axes, label, merged, settings_of
+from harness.presets.preset import Preset, load
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Plan:
     """The labels of every compared axis, in file order."""
     trials: tuple[TrialSpec, ...]
     smoke: bool = False
+    preset: Preset | None = None
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """The trials as the JSON-able jobs that `harness.trial.run` takes."""
@@ -84,7 +87,9 @@ class Plan:
             "settings": list(self.ablation.settings),
             "smoke": self.smoke,
             "tolerance": self.ablation.tolerance,
-            "labels": self.ablation.labels,
+            "labels": [*self.ablation.labels, *(self.preset.labels if self.preset else ())],
+            "preset": self.ablation.preset,
+            "preset_axes": self._preset_axes(),
         }
         for trial in self.trials:
             yield {
@@ -93,6 +98,12 @@ class Plan:
                 "ablation": {**shared, "arm": dict(trial.arm.labels)},
             }
 
+    def _preset_axes(self) -> list[str]:
+        """The axes that differ between arms because the preset has other numbers for another task."""
+        if self.preset is None or "task" not in {*self.levels, *axes_of_cases(self.ablation)}:
+            return []
+        return sorted({axis for tables in self.preset.tasks.values() for axis in tables} - {"task"})
+
 
 def plan(ablation: Ablation, smoke: bool = False) -> Plan:
     """Every trial of the file: seed by seed, and within a seed arm by arm in file order.
@@ -100,6 +111,7 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
     Raises UsageError, with file, line and the fix, for anything that could not run.
     """
     axes = AXES[ablation.kind]
+    preset = _preset(ablation)
     fixed = dict(ablation.fixed)
     for name in fixed:
         if name not in axes:
@@ -111,7 +123,8 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
         if twice is not None:
             raise ablation.wrong(f"compare.{path} has '{twice}' twice; each level once.", "compare", path)
     for name, axis in axes.items():
-        if axis.default is None and name not in {*fixed, *compared, *chosen_by_cases(compared)}:
+        named = {*fixed, *compared, *chosen_by_cases(compared)} | ({"basis"} if preset else set())
+        if axis.default is None and name not in named:
             raise ablation.wrong(
                 f"no {axis.kind} is chosen. Set {name} under [fixed] or compare it under [compare], "
                 f'for example {name} = "{next(iter(axis.table))}".'
@@ -133,8 +146,10 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
             for head, change in settings_of(path, values[index]):
                 raw[head] = merged(raw[head], change)
                 places[head].append((path, levels[path][index] if path == CASE else None))
-        choices = {name: resolve(name, raw[name], places[name]) for name in axes}
-        resolve.check(choices)
+        raw = _beneath(ablation, preset, raw)
+        with _mentioning(preset):
+            choices = {name: resolve(name, raw[name], places[name]) for name in axes}
+            resolve.check(choices)
         labels_of = {path: levels[path][index] for path, index in zip(compared, picked, strict=True)}
         arms.append(Arm(ablation.kind, choices, labels_of))
 
@@ -153,7 +168,41 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
                 f"the arms {_arm(other.labels)} and {_arm(trial.arm.labels)} are the same trial; remove one of them.",
                 "compare",
             )
-    return Plan(ablation, levels, trials, smoke)
+    return Plan(ablation, levels, trials, smoke, preset)
+
+
+def _preset(ablation: Ablation) -> Preset | None:
+    if ablation.preset is None:
+        return None
+    if ablation.kind != "train":
+        raise ablation.wrong(
+            f"preset is a recipe for training, but kind is '{ablation.kind}'; remove it.", key="preset"
+        )
+    try:
+        return load(ablation.preset)
+    except UsageError as problem:
+        raise located(ablation, problem, "", "preset") from None
+
+
+@contextlib.contextmanager
+def _mentioning(preset: Preset | None) -> Iterator[None]:
+    """An error may be about a number that the file does not show."""
+    try:
+        yield
+    except UsageError as problem:
+        if preset is None:
+            raise
+        raise UsageError(f"{problem} The preset '{preset.name}' says what the file leaves out.") from None
+
+
+def _beneath(ablation: Ablation, preset: Preset | None, raw: dict[str, Any]) -> dict[str, Any]:
+    """The values of the axes, with the preset's beneath."""
+    if preset is None:
+        return raw
+    try:
+        return preset.beneath(raw, {name: axis.default for name, axis in AXES[ablation.kind].items()})
+    except UsageError as problem:
+        raise located(ablation, problem, "", "preset") from None
 
 
 def only(planned: Plan, filters: Sequence[str]) -> Plan:

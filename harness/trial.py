@@ -110,7 +110,8 @@ def _train(call: Call) -> None:
     header = _header(call)
     try:
         parts = _build(call.job["spec"], ("task", "basis", "dt", "model", "backend", "training"), header)
-        task, basis, _, config, backend, _ = parts
+        task, basis, timescale, config, backend, recipe = parts
+        header["labels"] = [label for part in (timescale, config, recipe) for label in getattr(part, "labels", ())]
         header["task"] |= {"title": task.title, "suite": task.suite}
         header["task"] |= {"primary": task.primary, "higher_is_better": task.higher_is_better}
         provenance = task.provenance(call.data_root)
@@ -198,7 +199,7 @@ def _header(call: Call) -> dict[str, Any]:
     head["data"] = {"fingerprint": "", "kind": "", "source": "", "labels": []}
     if spec["kind"] == "train":
         head |= {"task": {"name": spec["task"]["name"]}, "backend": spec["backend"]["name"]}
-        head["application"] = None
+        head |= {"application": None, "labels": []}
     return head | made
 
 

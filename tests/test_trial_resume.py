@@ -214,3 +214,13 @@ def test_the_attempt_row_carries_what_ended_the_earlier_attempts(tmp_path: Path)
 def test_checkpoints_are_left_to_the_keeper_of_the_record(polls: int, tmp_path: Path) -> None:
     Attempt(tmp_path, 1).run(stop=after(polls))
     assert list((tmp_path / "checkpoints").glob("*.pt"))
+
+
+@pytest.mark.parametrize("polls", [7, 13])
+def test_the_plateau_schedule_goes_on_where_it_was(polls: int, tmp_path: Path) -> None:
+    job = toys.job()
+    job["spec"]["training"] |= {"schedule": "plateau", "plateau_patience": 0, "test_at": "evaluations"}
+    assert Attempt(tmp_path / "whole", 1, job).run() == "done"
+    assert Attempt(tmp_path / "cut", 1, job).run(stop=after(polls)) == "interrupted"
+    assert Attempt(tmp_path / "cut", 2, job).run() == "done"
+    assert history(Attempt(tmp_path / "cut", 1, job).record()) == history(Attempt(tmp_path / "whole", 1, job).record())

@@ -21,20 +21,34 @@ class Kind(StrEnum):
     backends = "backends"
     tasks = "tasks"
     sections = "sections"
+    presets = "presets"
 
 
 def listing(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; default: everything.")] = None,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """List the registered bases, backends, tasks and report sections, each with one line."""
+    """List the registered bases, backends, tasks and report sections, and the presets, each with one line."""
     load_plugins(plugins)
     for one in [kind] if kind else list(Kind):
+        if one is Kind.presets:
+            _presets()
+            continue
         table = _table(one)
         width = max(map(len, table))
         print(f"{one.value}:")
         for name, entry in table.items():
             print(f"  {name:<{width}}  {_line(entry)}")
+
+
+def _presets() -> None:
+    from harness.presets import PRESETS
+    from harness.presets.preset import load
+
+    print("presets:")
+    width = max(map(len, PRESETS))
+    for preset in map(load, PRESETS):
+        print(f"  {preset.name:<{width}}  {preset.title} ({', '.join(preset.tasks)})")
 
 
 def _table(kind: Kind) -> Table:

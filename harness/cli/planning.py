@@ -13,8 +13,10 @@ from harness.cli.options import DataRoot, Files, Only, Plugins, Results, Set, Sm
 from harness.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.launch.queue import Due
-    from harness.plan import Plan
+    from harness.plan import Plan, TrialSpec
     from harness.records import State
 
 
@@ -46,19 +48,53 @@ def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     ablation = planned.ablation
     console.print(f"{ablation.name}: {ablation.question}")
     console.print(f"  expected: {ablation.expect}")
+    if planned.preset:
+        _show_preset(console, planned)
     due, note = _due(planned, results, data_root)
     waiting = {task["job"]["trial_id"] for task in due.tasks}
-    table = Table(*planned.levels, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
-    arms: dict[tuple[str, ...], list[str]] = {}
+    sizes = ("blocks", "parameters") if planned.ablation.kind == "train" else ()
+    table = Table(*planned.levels, *sizes, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
+    arms: dict[tuple[str, ...], list[TrialSpec]] = {}
     for trial in planned.trials:
-        arms.setdefault(tuple(trial.arm.labels.values()), []).append(trial.trial_id)
-    for labels, ids in arms.items():
-        counts = (sum(one in group for one in ids) for group in (due.skipped, waiting, due.used_up))
-        table.add_row(*labels, str(len(ids)), *map(str, counts))
+        arms.setdefault(tuple(trial.arm.labels.values()), []).append(trial)
+    for labels, trials in arms.items():
+        counts = (sum(one.trial_id in group for one in trials) for group in (due.skipped, waiting, due.used_up))
+        table.add_row(*labels, *(_size(trials[0]) if sizes else ()), str(len(trials)), *map(str, counts))
     console.print(table)
     console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), due.skipped.values())}")
     for sentence in [*note, *_unsupported(planned)]:
         console.print(f"  {sentence}")
+
+
+def _show_preset(console: Console, planned: Plan) -> None:
+    preset = planned.preset
+    assert preset is not None
+    console.print(f"  preset: {preset.name}, {preset.title}")
+    console.print(f"    from: {preset.source}")
+    for task in dict.fromkeys(trial.choices["task"]["name"] for trial in planned.trials):
+        if task in preset.sources:
+            console.print(f"    {task}: {preset.sources[task]}")
+    for departure in preset.departures:
+        console.print(f"    otherwise than there: {departure}")
+
+
+def _size(trial: TrialSpec) -> tuple[str, str]:
+    """The trained parameters of blocks and norms, and of the whole model."""
+    from harness import registry
+    from harness.bases import BASES
+    from harness.ssm import MODELS, TIMESCALES
+    from harness.ssm.config import S4
+    from harness.ssm.count import count
+    from harness.tasks import TASKS
+
+    task = registry.build("task", TASKS, trial.choices["task"])
+    basis = registry.build("basis", BASES, trial.choices["basis"])
+    timescale = registry.build("timescale", TIMESCALES, trial.choices["dt"])
+    model = registry.build("model", MODELS, trial.choices["model"])
+    if not isinstance(model, S4):
+        return "", ""
+    found = count(model, basis, timescale, task.inputs, task.outputs)
+    return f"{found.blocks:,}", f"{found.total:,}"
 
 
 def _due(planned: Plan, results: Path, data_root: Path | None) -> tuple[Due, list[str]]:

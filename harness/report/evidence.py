@@ -181,9 +181,10 @@ class Study:
 
     @property
     def labels(self) -> list[str]:
-        """What a reader must be told: labels of the file and of the data, each once."""
-        data = (label for trial in self.trials for label in trial.header.get("data", {}).get("labels", []))
-        return list(dict.fromkeys([*map(str, self.ablation.get("labels") or []), *map(str, data)]))
+        """What a reader must be told: labels of the file, of the data and of the trials' parts, each once."""
+        data = [label for trial in self.trials for label in trial.header.get("data", {}).get("labels", [])]
+        parts = [label for trial in self.trials for label in trial.header.get("labels", [])]
+        return list(dict.fromkeys(map(str, [*(self.ablation.get("labels") or []), *data, *parts])))
 
 
 @dataclass(frozen=True)

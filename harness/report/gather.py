@@ -88,7 +88,8 @@ def _form(record: Record) -> str:
     discretisation from the structure), which cannot be told from a parameter that was set for one arm alone.
     """
     ablation, spec = record.header["ablation"], record.header["spec"]
-    compared = {str(axis).partition(".")[0] for axis in ablation["compare"]} | set(ablation.get("cases") or [])
+    compared = {str(axis).partition(".")[0] for axis in ablation["compare"]}
+    compared |= {*(ablation.get("cases") or []), *(ablation.get("preset_axes") or [])}
     shared = {key: value for key, value in spec.items() if key != "seed" and key not in compared}
     given = map(str, ablation.get("settings") or [])
     settings = {setting for setting in given if _head(setting) not in BESIDE_THE_TRIAL}

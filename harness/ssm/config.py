@@ -40,6 +40,8 @@ class S4:
     """Clamp of the entries of B in the eigenbasis; the official code clamps at 2.0 since v4, the papers did not."""
     b_clip_part: Literal["modulus", "imag"] = "modulus"
     """`modulus` does not depend on the eigenvectors' phase; `imag` is the official code's clamp, for dplr only."""
+    real_floor: float | None = None
+    """Least -Re(Lambda) at the start; the official code has 1e-4, at v3 1e-3, which damps LegT, FouT and LagT."""
     train_A: bool = True
     """A and, for dplr, P."""
     train_B: bool = True
@@ -50,11 +52,18 @@ class S4:
     glu: bool = True
     """After the convolution: linear H -> 2H and GLU, else linear H -> H."""
     norm: Literal["batch", "layer", "none"] = "layer"
+    norm_over_padding: bool = False
+    """Batch statistics over padded positions too, as in the official code: a result then depends on the padding."""
     prenorm: bool = True
     residual: bool = True
     skip: bool = True
     """The feed-through D u."""
     dropout: float = 0.0
+    """After the activation, and after the linear layer."""
+    tie_dropout: bool = False
+    """One mask for the whole of a sequence, as in the official recipes, instead of one for each position."""
+    dropout_convolution: float = 0.0
+    """Between the convolution and the activation, one mask for each position: the official code has it since v4."""
     pool: Literal["mean", "last"] = "mean"
     """Over the true length of each sequence; unused where a task answers at every position."""
 
@@ -69,8 +78,9 @@ class S4:
             raise UsageError(
                 f"model.d_state is {self.d_state}; it must be even, because states come in conjugate pairs."
             )
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"model.dropout is {self.dropout}; it must be at least 0 and below 1.")
+        for name in ("dropout", "dropout_convolution"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(f"model.{name} is {getattr(self, name)}; it must be at least 0 and below 1.")
         if self.n_ssm is None:
             object.__setattr__(self, "n_ssm", self.d_model)
         if self.copies < 1 or self.d_model % self.copies:
@@ -79,11 +89,26 @@ class S4:
             raise UsageError(
                 f"model.rank is {self.rank}; it must be at least 1 (leave it out for what the basis needs)."
             )
+        if self.real_floor is not None and (self.real_floor <= 0 or self.structure == "dense"):
+            raise UsageError(
+                f"model.real_floor is {self.real_floor} for the {self.structure} structure; it must be above 0, and "
+                f"the dense structure has no Re(Lambda) to keep there (leave it out for no floor)."
+            )
+        if self.norm_over_padding and self.norm != "batch":
+            raise UsageError(
+                f"model.norm_over_padding is true, but model.norm is '{self.norm}', which looks at one position at a "
+                f"time; leave it out, or set model.norm = 'batch'."
+            )
         if self.b_clip is not None:
             self._check_clip(self.b_clip)
         if self.discretization == "default":
             written_out = "zoh" if self.structure == "diagonal" else "bilinear"
             object.__setattr__(self, "discretization", written_out)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a reader must be told beside every result."""
+        return ("batch statistics over padding, as in the official code",) if self.norm_over_padding else ()
 
     @property
     def copies(self) -> int:

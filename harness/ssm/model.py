@@ -18,6 +18,7 @@ from harness.ssm.norm import Norm
 from harness.ssm.pairs import PairHead
 from harness.ssm.parameters import make_parameters
 from harness.ssm.pooling import pool
+from harness.ssm.precision import widened
 from harness.ssm.seeded import embedding, generator, linear, split
 from harness.ssm.timescale import LogUniform
 from harness.ssm.windows import windows
@@ -65,7 +66,7 @@ class Model(nn.Module):
             layer = Layer(parameters, backend, request, D if config.skip else None)
             blocks.append(Block(config, layer, linear(H, 2 * H if config.glu else H, source)))
         self.blocks = nn.ModuleList(blocks)
-        self.norm = Norm(config.norm if config.prenorm else "none", H)
+        self.norm = Norm(config.norm if config.prenorm else "none", H, config.norm_over_padding)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """(M, K), or (M, L, K) when `per_step`, of tokens (M, L) or real inputs (M, L, d), or of M pairs of these.
@@ -76,7 +77,7 @@ class Model(nn.Module):
             x, lengths = x.flatten(0, 1), None if lengths is None else lengths.flatten()
         if lengths is not None:
             check_lengths(lengths, x.shape[1])
-        x = self.encoder(without_padding(x, lengths))
+        x = widened(self.encoder(without_padding(x, lengths)))
         for block in self.blocks:
             x = block(x, lengths)
         x = self.norm(x, lengths)

@@ -24,21 +24,31 @@ class LogUniform:
     per: Literal["head", "state"] = "head"
     """One dt for each head, or one for each head and conjugate pair (diagonal structure only)."""
     transform: Literal["exp", "softplus"] = "exp"
-    """The trained parameter p gives dt = exp(p) or softplus(p); neither has a floor."""
+    """The trained parameter p gives dt = exp(p) or softplus(p)."""
+    floor: float | None = None
+    """Smaller draws of dt become this; the official code has 1e-4 for softplus, which heaps dt up there."""
 
     def __post_init__(self) -> None:
         check_option("dt.per", self.per, ("head", "state"))
         check_option("dt.transform", self.transform, ("exp", "softplus"))
         if not (math.isfinite(self.max) and self.min > 0):
             raise UsageError(f"dt.min is {self.min} and dt.max is {self.max}; both must be above 0 and finite.")
+        if self.floor is not None and not 0 < self.floor < math.inf:
+            raise UsageError(f"dt.floor is {self.floor}; it must be above 0 and finite (leave it out for no floor).")
         if self.min > self.max:
             raise UsageError(f"dt.min is {self.min}, above dt.max, which is {self.max}; swap them.")
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a reader must be told beside every result: nothing where no draw can fall below the floor."""
+        return (f"dt floored at {self.floor:g}",) if self.floor is not None and self.min < self.floor else ()
+
     def initial(self, u: torch.Tensor) -> torch.Tensor:
-        """The parameter p (float64, as u) whose dt is min (max/min)^u."""
+        """The parameter p (float64, as u) whose dt is min (max/min)^u, or the floor where that is larger."""
         import torch
 
         dt = self.min * (self.max / self.min) ** u.double()
+        dt = dt if self.floor is None else dt.clamp(min=self.floor)
         return torch.log(dt) if self.transform == "exp" else dt + torch.log(-torch.expm1(-dt))
 
     def dt(self, parameter: torch.Tensor) -> torch.Tensor:

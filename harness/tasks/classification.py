@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -31,6 +33,11 @@ class Classification(Task):
         loss = cross_entropy(outputs, batch.y, reduction="sum")
         correct = (outputs.argmax(dim=-1) == batch.y).sum()
         return {"loss": (float(loss), count), "accuracy": (float(correct), count)}
+
+    def standard_errors(self, metrics: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
+        """sqrt(p (1 - p) / n) of the accuracy p, a binomial share."""
+        p, n = metrics["accuracy"], counts["accuracy"]
+        return {"accuracy": math.sqrt(p * (1 - p) / n)}
 
 
 def label_references(train: NDArray[np.integer], test: NDArray[np.integer], classes: int) -> dict[str, float]:

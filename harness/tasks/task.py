@@ -140,6 +140,10 @@ class Task(ABC):
     def score(self, outputs: torch.Tensor, batch: Batch) -> dict[str, tuple[float, int]]:
         """Sums over the batch and their counts, by name, among them "loss"; the means are taken over a split."""
 
+    def standard_errors(self, metrics: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
+        """What the number of examples alone leaves open of some of the `metrics`; nothing is said of the others."""
+        return {}
+
     def summary(self, means: Mapping[str, float]) -> dict[str, float]:
         """The metrics of a split from the means of `score`; here they are the means themselves."""
         return dict(means)

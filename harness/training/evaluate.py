@@ -5,12 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
-from torch import nn
 
-from harness.errors import Diverged, Interrupted
-from harness.tasks.task import Batch, Task
+from harness.errors import Diverged, Interrupted, UsageError
+from harness.ssm.model import Model
+from harness.tasks.task import Batch, Data, Task
+from harness.training.config import AdamW
+from harness.training.precision import forward
+
+
+class Scores(NamedTuple):
+    """The metrics of a split, and over how many examples (or steps of them) each is a mean."""
+
+    metrics: dict[str, float]
+    counts: dict[str, int]
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
@@ -20,24 +30,35 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def evaluate(
-    model: nn.Module, task: Task, batches: Iterable[Batch], device: torch.device, stop: Callable[[], bool]
-) -> dict[str, float]:
-    """The task's metrics over `batches`, every example with equal weight.
+    model: Model, task: Task, data: Data, split: str, config: AdamW, device: torch.device, stop: Callable[[], bool]
+) -> Scores:
+    """The task's metrics over "val" or "test", every example with equal weight.
 
     Leaves the model in evaluation mode and its state untouched. Raises Interrupted when `stop()` turns true.
     """
+    assert config.eval_batch_size is not None
     model.eval()
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     with torch.no_grad():
-        for batch in batches:
+        for batch in _batches(data, split, config.eval_batch_size, config.eval_drop_last):
             if stop():
                 raise Interrupted("The trial was asked to stop during an evaluation.")
             batch = moved(batch, device)
-            for name, (total, count) in task.score(model(batch.x, batch.lengths), batch).items():
+            for name, (total, count) in task.score(forward(model, batch, config.precision), batch).items():
                 sums[name] = sums.get(name, 0.0) + float(total)
                 counts[name] = counts.get(name, 0) + count
-    return task.summary({name: sums[name] / counts[name] for name in sums})
+    return Scores(task.summary({name: sums[name] / counts[name] for name in sums}), counts)
+
+
+def _batches(data: Data, split: str, size: int, drop_last: bool) -> Iterable[Batch]:
+    if drop_last and data.sizes[split] < size:
+        raise UsageError(
+            f"training.eval_drop_last leaves nothing of the {data.sizes[split]} examples of {split}, because "
+            f"training.eval_batch_size is {size}; lower it, or set eval_drop_last = false."
+        )
+    batches = data.evaluation(split, size)
+    return (batch for batch in batches if len(batch.y) == size) if drop_last else batches
 
 
 def check_finite(metrics: dict[str, float], task: Task, split: str, step: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -12,14 +13,18 @@ import torch
 
 from harness.errors import Diverged, Interrupted
 from harness.ssm.model import Model
-from harness.tasks.task import Data, Task
+from harness.tasks.task import Batch, Data, Task
 from harness.training import checkpoint
+from harness.training.accumulate import backward
 from harness.training.checkpoint import Content, Progress
 from harness.training.config import AdamW
-from harness.training.evaluate import better, check_finite, evaluate, moved
+from harness.training.drift import Drift
+from harness.training.escape import Escape
+from harness.training.evaluate import Scores, better, check_finite, evaluate, moved
 from harness.training.groups import gradient_norms, groups, not_finite, scale_gradients
 from harness.training.journal import Journal
-from harness.training.schedule import multiplier, spaced
+from harness.training.precision import forward
+from harness.training.schedule import Plateau, multiplier, spaced
 
 TRAIN_ROWS = 50
 """Evenly spaced rows of the training loss, besides those at the evaluations."""
@@ -44,10 +49,11 @@ class Training:
     origin: dict[str, str]
     """What a checkpoint must share with the run that goes on from it, such as the data's fingerprint."""
     progress: Progress = field(default_factory=Progress)
+    plateau: Plateau = field(default_factory=Plateau)
+    escape: Escape = field(default_factory=Escape)
 
     def __post_init__(self) -> None:
-        assert self.config.eval_batch_size is not None
-        self.eval_batch_size = self.config.eval_batch_size
+        self.drift = Drift(self.model)
         self.optimiser = torch.optim.AdamW(groups(self.model, self.config), lr=self.config.lr)
         self.evaluations = frozenset(spaced(self.config.steps, self.config.evaluations))
         self.loss_rows = self.evaluations | set(spaced(self.config.steps, TRAIN_ROWS))
@@ -85,12 +91,14 @@ class Training:
     def test(self) -> None:
         """Emit the metrics on "test" of the loaded state, and the clocks. Called once, after `run`."""
         progress = self.progress
-        began = time.perf_counter()
-        batches = self.data.evaluation("test", self.eval_batch_size)
-        metrics = evaluate(self.model, self.task, batches, self.device, self.stop)
-        progress.eval_s += time.perf_counter() - began
-        for name, value in metrics.items():
+        scores = self._scores("test")
+        for name, value in scores.metrics.items():
             self.journal.metric(name, value, step=progress.best_step, split="test")
+        for name, value in self.task.standard_errors(*scores).items():
+            self.journal.metric(f"{name}_standard_error", value, step=progress.best_step, split="test")
+        if self._guess(scores) is not None:
+            for name, value, unit in self.escape.metrics(self.data.steps_per_epoch(self.config.batch_size)):
+                self.journal.metric(name, value, step=progress.step, split="run", unit=unit)
         clocks = {"first_step_s": progress.first_step_s, "train_s": progress.train_s, "eval_s": progress.eval_s}
         for name, seconds in clocks.items():
             self.journal.metric(name, seconds, step=progress.step, split="run", unit="s")
@@ -103,6 +111,7 @@ class Training:
         self.progress = Progress(**content["progress"])
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
+        self.plateau, self.escape = Plateau(**content["plateau"]), Escape(**content["escape"])
         checkpoint.restore_random_state(content["random"])
         self._saved = (self.progress.step, self.progress.evaluated)
 
@@ -111,13 +120,12 @@ class Training:
         began = time.perf_counter()
         self.model.train()
         batch = moved(self.data.train_batch(progress.step, config.batch_size, self.order_seed), self.device)
-        factor = multiplier(progress.step, config)
+        factor = multiplier(progress.step, config) * self.plateau.scale
         optimiser.zero_grad(set_to_none=True)
-        loss = self.task.loss(self.model(batch.x, batch.lengths), batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = backward(self._loss, batch, config.accumulate)
         norms = gradient_norms(optimiser.param_groups)
         # One transfer from the device for everything that is looked at in a step.
-        value, *by_group = torch.cat([loss.detach().double().reshape(1), norms]).tolist()
+        value, *by_group = torch.cat([loss.reshape(1), norms]).tolist()
         self._check(value, by_group)
         norm = math.hypot(*by_group)
         if config.clip_grad_norm is not None and norm > config.clip_grad_norm:
@@ -131,6 +139,9 @@ class Training:
         self._clock(time.perf_counter() - began)
         if progress.step in self.loss_rows:
             self._loss_rows(norm, by_group, config.lr * factor)
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        return self.task.loss(forward(self.model, batch, self.config.precision), batch)
 
     def _check(self, loss: float, norms: list[float]) -> None:
         step = self.progress.step + 1
@@ -164,17 +175,44 @@ class Training:
 
     def _evaluate(self) -> None:
         progress, task = self.progress, self.task
-        began = time.perf_counter()
-        metrics = evaluate(self.model, task, self.data.evaluation("val", self.eval_batch_size), self.device, self.stop)
-        progress.eval_s += time.perf_counter() - began
-        check_finite(metrics, task, "validation", progress.step)
-        for name, value in metrics.items():
+        scores = self._scores("val")
+        # Before any row is written, because a stop in the middle of it repeats the whole evaluation.
+        test = self._scores("test").metrics if self.config.test_at == "evaluations" else {}
+        check_finite(scores.metrics, task, "validation", progress.step)
+        for name, value in scores.metrics.items():
             self.journal.metric(name, value, step=progress.step, split="val")
-        if better(metrics[task.primary], progress.best_score, task.higher_is_better):
-            progress.best_score, progress.best_step = metrics[task.primary], progress.step
+        for name, value in self.drift.metrics(self.model).items():
+            self.journal.metric(name, value, step=progress.step, split="drift")
+        for name, value in test.items():
+            self.journal.metric(name, value, step=progress.step, split="test_curve")
+        score = scores.metrics[task.primary]
+        if (guess := self._guess(scores)) is not None:
+            self.escape.see(score, *guess, progress.step, progress.first_step_s + progress.train_s)
+        if self.config.schedule == "plateau":
+            self.plateau.see(score, task.higher_is_better, self.config)
+        if better(score, progress.best_score, task.higher_is_better):
+            progress.best_score, progress.best_step = score, progress.step
             state = self.model.state_dict()
             progress.best_state = {name: value.detach().cpu().clone() for name, value in state.items()}
         progress.evaluated = progress.step
+
+    def _scores(self, split: str) -> Scores:
+        began = time.perf_counter()
+        found = evaluate(self.model, self.task, self.data, split, self.config, self.device, self.stop)
+        self.progress.eval_s += time.perf_counter() - began
+        return found
+
+    @functools.cached_property
+    def _chance(self) -> float | None:
+        return self.data.references().get("chance")
+
+    def _guess(self, scores: Scores) -> tuple[float, float] | None:
+        """Chance and its standard error over as many examples as `scores` are of, where the task knows them."""
+        task = self.task
+        # References may be dear to work out, and most tasks have no use for them here.
+        if task.primary not in task.standard_errors(*scores) or self._chance is None:
+            return None
+        return self._chance, task.standard_errors({task.primary: self._chance}, scores.counts)[task.primary]
 
     def _save(self) -> None:
         now = (self.progress.step, self.progress.evaluated)
@@ -183,6 +221,8 @@ class Training:
         content = {
             "origin": self.origin,
             "progress": vars(self.progress),
+            "plateau": vars(self.plateau),
+            "escape": vars(self.escape),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "random": checkpoint.random_state(),

@@ -104,9 +104,10 @@ def trial(
     status: str = "done",
     reason: str = "",
     references: Mapping[str, float] = {"chance": 0.1, "zero": 0.6},
+    run: Mapping[str, float] = {},
     **about: Any,
 ) -> Path:
-    """A training record whose primary test metric is `score`, with curves, references and windows."""
+    """A training record whose primary test metric is `score`, with curves, references, windows and `run` metrics."""
     head = header(**about)
     primary = head["task"]["primary"]
     dt = head["spec"]["dt"]
@@ -120,6 +121,7 @@ def trial(
     for step in (10, 20, 30, 40):
         loss = 0.5 + 2.0 ** (-step / 10) + 0.01 * head["spec"]["seed"]
         rows += [metric("loss", loss, step, "train"), metric(primary, score * (1 + 1 / step), step, "val")]
+    rows += [metric(name, value, 40, "run") for name, value in run.items()]
     if status == "done":
         rows += [metric(primary, score, 40, "test"), metric("train_s", 11.0, 40, "run", "s")]
         rows += [metric("sequences_per_s", 220.0, 40, "run"), metric("parameters", 1234.0, 40, "run")]

@@ -148,3 +148,13 @@ def test_records_without_a_whole_header_alone_make_a_report(tmp_path: Path) -> N
     assert "Cannot tell: no trial is done." in text
     assert set(trials(tmp_path / "results")["status"]) == {"out_of_memory", "interrupted"}
     assert len(load_results(tmp_path / "results")) == 0
+
+
+def test_a_preset_may_have_other_numbers_for_each_compared_task(tmp_path: Path) -> None:
+    levels = {"task": ["listops", "image"]}
+    for steps, name in ((40, "listops"), (90, "image")):
+        task = {**LISTOPS, "name": name, "title": name.title()}
+        about = {"levels": levels, "arm": {"task": name}, "task": task, "steps": steps, "repeats": 1}
+        trial(tmp_path, 0.5, preset_axes=["training"], **about)  # type: ignore[arg-type]
+    (study,) = studies(tmp_path)
+    assert (len(study.trials), study.set_aside) == (2, 0)

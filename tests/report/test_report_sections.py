@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -322,3 +323,44 @@ def test_the_published_file_is_found_beside_the_results(tmp_path: Path) -> None:
     rows = pd.DataFrame([{"key": "a", "model": "m", "tag": "V"}, {"key": "b", "model": "m", "tag": "M"}])
     rows.to_csv(tmp_path / "published" / "lra.csv", index=False)
     assert published.lra([tmp_path / "study"])["key"].tolist() == ["a"]
+
+
+PATHFINDER = {**LISTOPS, "name": "pathfinder", "title": "Pathfinder"}
+
+
+def escaped(results: Path, *steps: int, **about: Any) -> None:
+    """Trials of one arm, of which those with a step escaped chance there."""
+    for seed, step in enumerate(steps):
+        run = {"escaped_chance": float(step > 0)} | ({"escape_step": step, "escape_s": 2.0 * step} if step else {})
+        trial(results, 0.9 if step else 0.5, run=run, seed=seed, levels={"basis": ["legs"]}, repeats=3, **about)
+
+
+def test_a_bimodal_task_has_its_solve_rate_beside_the_accuracy(tmp_path: Path) -> None:
+    escaped(tmp_path, 20, 0, 40, task=PATHFINDER)
+    table = only(section(tmp_path, "lra")).tables[0]
+    assert list(table.data.columns)[:3] == ["basis", "Pathfinder", "Pathfinder solved"]
+    assert table.data["Pathfinder solved"][0] == "2 of 3"
+    assert any("three of a guess's standard errors" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("task", [LISTOPS, PATHFINDER])
+def test_a_solve_rate_is_shown_only_where_records_speak_of_it(task: dict[str, Any], tmp_path: Path) -> None:
+    escaped(tmp_path, 20, 0, task=LISTOPS)
+    if task is PATHFINDER:
+        sweep(tmp_path / "old", lambda arm, seed: 0.5, task=PATHFINDER, levels={"basis": ["legs"]})
+    columns = only(section(tmp_path / "old" if task is PATHFINDER else tmp_path, "lra")).tables[0].data.columns
+    assert not any("solved" in name for name in columns)
+
+
+def test_the_cost_table_says_when_chance_was_left_behind(tmp_path: Path) -> None:
+    escaped(tmp_path, 20, 0, 40, task=PATHFINDER)
+    row = section(tmp_path, "training").parts[0].tables[0].data.iloc[0]
+    assert (row["above chance from step"], row["above chance after s"]) == (30, 60)
+
+
+def test_labels_of_a_trial_s_parts_are_told(tmp_path: Path) -> None:
+    folder = trial(tmp_path, 0.5, task=LISTOPS, levels={"basis": ["legs"]})
+    (path,) = folder.glob("*.jsonl")
+    head, _, rest = path.read_text().partition("\n")
+    path.write_text(json.dumps(json.loads(head) | {"labels": ["linear layers in bfloat16"]}) + "\n" + rest)
+    assert any("bfloat16" in note for note in only(section(tmp_path, "lra")).tables[0].notes)

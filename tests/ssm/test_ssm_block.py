@@ -10,6 +10,7 @@ from ssm_cases import small_model
 from torch import nn
 
 from harness.ssm.block import Block
+from harness.ssm.dropout import TiedDropout
 from harness.ssm.norm import Norm
 
 x = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0))
@@ -57,3 +58,29 @@ def test_batch_statistics_are_those_of_the_true_positions() -> None:
 
 def test_no_normalisation_is_the_identity() -> None:
     assert torch.equal(Norm("none", 4)(x), x)
+
+
+def test_batch_statistics_over_padding_are_those_of_every_position() -> None:
+    lengths = torch.tensor([7, 2, 4])
+    over = Norm("batch", 4, over_padding=True)
+    assert torch.equal(over(x, lengths), Norm("batch", 4)(x))
+
+
+def test_tied_dropout_drops_a_feature_at_every_position_or_at_none() -> None:
+    torch.manual_seed(0)
+    drop = TiedDropout(0.5)
+    y = drop(torch.ones(200, 5, 40))
+    assert torch.equal(y, y[:, :1].expand_as(y)) and set(y.unique().tolist()) == {0.0, 2.0}
+    # 8,000 draws: five standard errors of the share that is kept.
+    assert abs(float((y[:, 0] > 0).double().mean()) - 0.5) < 5 * (0.5 * 0.5 / 8000) ** 0.5
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_dropout_after_the_convolution_acts_before_the_activation() -> None:
+    block = block_of(dropout_convolution=0.5, norm="none", residual=False)
+    plain = block_of(norm="none", residual=False)
+    assert torch.equal(block.eval()(x), plain.eval()(x))
+    block.dropout_convolution.register_forward_hook(lambda module, given, made: torch.zeros_like(made))
+    silent = plain.mix(torch.zeros(1, 1, 4)).expand(3, 7, 4)
+    # gelu(0) = 0, so that only the bias of the mixing is left.
+    assert torch.equal(block(x), silent)

@@ -28,6 +28,10 @@ from harness.ssm.timescale import LogUniform
         ({"b_clip": 2.0, "b_clip_part": "imag", "structure": "diagonal"}, "'modulus' for the diagonal"),
         ({"structure": "dlpr"}, "Did you mean 'dplr'"),
         ({"norm": "bach"}, "Did you mean 'batch'"),
+        ({"dropout_convolution": 1.0}, "model.dropout_convolution is 1.0"),
+        ({"real_floor": 0.0}, "real_floor is 0.0"),
+        ({"real_floor": 1e-4, "structure": "dense"}, "no Re"),
+        ({"norm_over_padding": True, "norm": "layer"}, "set model.norm = 'batch'"),
         ({"pool": "max"}, "Choose one of: mean, last"),
     ],
 )

@@ -152,3 +152,10 @@ def test_dense_and_dplr_start_with_kernels_of_the_same_size(name: str) -> None:
         sizes.append(layer.kernel(64, torch.float64).detach().square().sum(-1).mean())
     # Each mean over 256 heads of |K|^2, a quadratic form in Gaussian C, varies by at most sqrt(2/256); five of the two.
     assert abs(float(sizes[0] / sizes[1]) - 1) < 5 * math.sqrt(2 * 2 / 256)
+
+
+@pytest.mark.parametrize(("name", "real"), [("legs", -0.5), ("fout", -1e-3), ("legt", -1e-3)])
+def test_a_floor_damps_the_undamped_bases_and_no_other(name: str, real: float) -> None:
+    ssm = layer_of(name, "dplr", real_floor=1e-3).ssm.state_space()
+    # Re passes through exp(log), as above; |log 1e-3| is 7.
+    assert ssm.A.real.numpy(force=True) == pytest.approx(real, rel=16 * np.finfo(np.float64).eps * N)

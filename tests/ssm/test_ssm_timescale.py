@@ -60,3 +60,18 @@ def test_windows_are_two_over_dt_in_steps() -> None:
 
 def test_a_window_as_long_as_the_sequence_is_not_over_it() -> None:
     assert windows([torch.tensor([0.125])], length=16)["window_over_length"] == 0
+
+
+def test_a_floor_raises_what_lies_below_it_and_nothing_else() -> None:
+    u = torch.linspace(0, 1, 9, dtype=torch.float64)
+    free, floored = (LogUniform(min=1e-6, max=1e-2, transform="softplus", floor=floor) for floor in (None, 1e-4))
+    expected = free.dt(free.initial(u)).clamp(min=1e-4)
+    # softplus and its inverse, as above.
+    torch.testing.assert_close(floored.dt(floored.initial(u)), expected, rtol=40 * EPS, atol=0)
+    assert floored.labels and not free.labels and not LogUniform(min=1e-4, floor=1e-4).labels
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, math.inf, math.nan])
+def test_a_floor_that_is_none_is_refused(floor: float) -> None:
+    with pytest.raises(UsageError, match=r"dt\.floor is .*; it must be above 0 and finite"):
+        LogUniform(floor=floor)

@@ -88,3 +88,28 @@ def test_scaling_gradients_brings_their_norm_to_the_limit() -> None:
     scale_gradients(found, 0.5 / norm)
     # One float32 rounding of the factor and one of each product.
     assert float(torch.linalg.vector_norm(gradient_norms(found))) == pytest.approx(0.5, rel=1e-6)
+
+
+def test_a_rate_for_C_of_its_own_gives_it_a_group_with_decay() -> None:
+    recipe = AdamW(lr=0.01, lr_C=0.001, weight_decay=0.05)
+    found = {group["name"]: group for group in groups(model(), recipe)}
+    assert (found["C"]["lr"], found["C"]["weight_decay"], len(found["C"]["params"])) == (0.001, 0.05, 2)
+    assert sum(len(group["params"]) for group in found.values()) == len(list(model().parameters()))
+
+
+@pytest.mark.parametrize(
+    ("decay", "undecayed"),
+    [
+        ("weights", {"encoder.weight", "head.bias", "mix.bias", "norm"}),
+        ("official", {"mix.bias", "norm"}),
+        ("all", set()),
+    ],
+)
+def test_decay_reaches_what_each_code_decays(decay: str, undecayed: set[str]) -> None:
+    net = model(norm="batch")
+    recipe = AdamW(decay=decay, weight_decay=0.05)  # type: ignore[arg-type]
+    kept = {id(p) for group in groups(net, recipe) if group["name"] == "plain" for p in group["params"]}
+    names = {name for name, parameter in net.named_parameters() if id(parameter) in kept}
+    ends = {name for name in names if name.startswith(("encoder", "head"))}
+    inner = {"mix.bias" if "mix" in name else "norm" for name in names - ends}
+    assert ends | inner == undecayed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from harness.errors import UsageError
 from harness.training.config import AdamW
-from harness.training.schedule import multiplier, spaced
+from harness.training.schedule import Plateau, multiplier, spaced
 
 
 def test_warm_up_is_linear_from_zero_to_one() -> None:
@@ -51,8 +52,37 @@ def test_defaults_are_written_out() -> None:
         ("weight_decay", float("inf")),
         ("warmup_steps", 1000),
         ("clip_grad_norm", 0.0),
+        ("schedule_steps", 999),
+        ("schedule_steps", 2001),
+        ("plateau_factor", 1.0),
+        ("plateau_patience", -1),
+        ("accumulate", 0),
+        ("accumulate", 3),
+        ("lr_C", -1.0),
     ],
 )
 def test_an_impossible_value_is_named(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=rf"^training\.{name} is .*; it must .*\.$"):
         AdamW(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_cosine_may_end_after_the_training() -> None:
+    recipe = AdamW(steps=80, schedule_steps=100)
+    # cos(4 pi / 5) in float64, one rounding of the argument.
+    assert multiplier(80, recipe) == pytest.approx((1 - 0.8090169943749475) / 2, abs=1e-15)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("patience", [0, 2])
+def test_the_plateau_is_torch_s(higher: bool, patience: int) -> None:
+    scores = [0.5, 0.6, 0.60001, 0.6, 0.7, 0.7, 0.7, 0.7, 0.69, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.29, 0.2]
+    recipe = AdamW(schedule="plateau", plateau_patience=patience, plateau_factor=0.2)
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    mode = "max" if higher else "min"
+    official = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode, factor=0.2, patience=patience, eps=0)  # type: ignore[arg-type]
+    ours = Plateau()
+    for score in scores:
+        ours.see(score, higher, recipe)
+        official.step(score)
+        assert ours.scale == optimiser.param_groups[0]["lr"]
+    assert ours.scale < 1

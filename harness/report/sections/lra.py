@@ -15,6 +15,12 @@ from harness.report.statistics import Estimate, binomial_standard_error, mean_in
 
 TASKS = ("ListOps", "Text", "Retrieval", "Image", "Pathfinder", "Path-X")
 WITHOUT_PATH_X = TASKS[:-1]
+BIMODAL = ("Pathfinder", "Path-X")
+"""Learnt or not learnt at all, so that a mean over seeds says less than how many of them learnt it."""
+SOLVED = (
+    "Solved: seeds whose validation accuracy rose above chance by more than three of a guess's standard errors and "
+    "stayed there, of those that are done."
+)
 NOT_COMPARABLE = (
     "Published rows are trained at full size on the full tasks. Rows of this harness that are labelled small, "
     "shortened, subset, lossy or generated are not comparable with them."
@@ -80,10 +86,16 @@ def _ours(group: list[Study], number_: int) -> Part:
                     trials.setdefault(arm, {}).setdefault(column(title), []).append(trial)
     present = {title for places in trials.values() for title in places}
     titles = [title for title in TASKS if title in present] + sorted(present - set(TASKS))
+    told = [
+        title for title in titles if title in BIMODAL and any(solved(one.get(title, [])) for one in trials.values())
+    ]
     rows = []
     for arm, places in trials.items():
         row: dict[str, Any] = dict(zip(axes, arm or ("all",), strict=True))
-        row |= {title: words.cell(places.get(title, []), 100.0) for title in titles}
+        for title in titles:
+            row[title] = words.cell(places.get(title, []), 100.0)
+            if title in told:
+                row[f"{title} solved"] = solved(places.get(title, []))
         if set(TASKS) <= set(titles):
             row["Average of 6"] = average(places, TASKS)
             row["Average of 5"] = average(places, WITHOUT_PATH_X)
@@ -98,15 +110,27 @@ def _ours(group: list[Study], number_: int) -> Part:
         line: dict[str, Any] = dict.fromkeys(axes, "")
         line[axes[0]] = f"reference: {name}"
         rows.append(line | {title: shared[title].get(name) for title in titles})
-    data = pd.DataFrame(rows, columns=[*axes, *titles, *[key for key in rows[0] if key.startswith("Average")]])
+    data = pd.DataFrame(rows, columns=list(rows[0]))
     name = f"lra-{number_}" if number_ else "lra"
     names = words.listed(study.name for study in group)
     caption = f"Test accuracy in percent (higher is better), {names}. {words.seeds_sentence(cells)}"
-    formats = {key: (text if key in axes else number(1)) for key in data.columns}
+    formats = {key: (text if key in axes or key.endswith(" solved") else number(1)) for key in data.columns}
     notes = [f"{study.name}: {label}." for study in group for label in study.labels]
     notes += [f"{title}: {note}" for title in titles for note in references.notes(known[title], number(1))]
+    notes += [SOLVED] if told else []
     notes += _sampling(trials) + [line for study in group for line in words.fewer(study, study.arms())]
     return Part(f"This harness: {names}", tables=(Table(name, caption, data, formats, tuple(notes)),))
+
+
+def solved(trials: list[Trial]) -> str | None:
+    """`2 of 3`: the seeds that escaped chance; None where no record speaks of it."""
+    known = [value for trial in trials if trial.status == "done" and (value := _escaped(trial)) is not None]
+    return f"{sum(known)} of {len(known)}" if known else None
+
+
+def _escaped(trial: Trial) -> bool | None:
+    value = trial.last("run", "escaped_chance")
+    return None if value != value else value > 0
 
 
 def average(places: dict[str, list[Trial]], tasks: tuple[str, ...]) -> Estimate:
