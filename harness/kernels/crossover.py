@@ -1,8 +1,8 @@
 """Where carrying the state over chunks overtakes the FFT, forward and backward together, as measured on a CPU.
 
 Chunks cost 2 Q + 4 S operations an element whatever L is, and their tables a fixed price a head; a transform costs
-log L passes over memory. `ablations/kernels.toml` times both, against length, state and batch; results/kernels holds
-what it found. No GPU has been measured; there the FFT is kept.
+log L passes over memory. `ablations/kernels-growth.toml` times both against length, state size and batch. No GPU has
+been measured; there the FFT is kept.
 """
 
 from __future__ import annotations
