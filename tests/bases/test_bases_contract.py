@@ -95,8 +95,8 @@ def test_the_spectrum_of_fout_has_the_kernels_of_its_matrices(closure, n):
     Lambda, B_eig, X = basis.diagonal_form(n)
     for t in (0.01, 0.5, 3.0):
         kernel = c @ scipy.linalg.expm(t * A) @ B
-        # The eigenbasis, of condition below N, multiplies the rounding EPS |tA| of both exponentials.
-        rounding = n * EPS * np.linalg.norm(t * A, 2) * np.linalg.norm(c) * np.linalg.norm(B)
+        # The eigenbasis, of condition below N, multiplies the rounding EPS (1 + |tA|) of both exponentials.
+        rounding = n * EPS * (1 + np.linalg.norm(t * A, 2)) * np.linalg.norm(c) * np.linalg.norm(B)
         assert abs(2 * ((c @ X) @ (B_eig * np.exp(t * Lambda))).real - kernel) <= rounding
 
 
