@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from harness.cli.options import DataRoot, Files, Only, Plugins, Results, Set, Sm
 from harness.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.launch.queue import Due
     from harness.plan import Plan
     from harness.records import State
@@ -32,20 +34,56 @@ def plan(
     load_plugins(plugins)
     for planned in plans(files, settings, filters, smoke):
         if as_json:
-            for job in planned.jobs():
+            for job in _jobs(planned, results, data_root):
                 print(json.dumps(job))
         else:
             _show(planned, results, data_root)
 
 
+def _jobs(planned: Plan, results: Path, data_root: Path | None) -> Iterable[dict[str, Any]]:
+    """Every job; of a search those that its records allow by now."""
+    if planned.search is None:
+        return planned.jobs()
+    from harness.cli.sweeps import fingerprints, known, sweep_of
+
+    return known(sweep_of(planned, results, fingerprints(planned, data_root))).jobs
+
+
 def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False)
     ablation = planned.ablation
     console.print(f"{ablation.name}: {ablation.question}")
     console.print(f"  expected: {ablation.expect}")
+    note = (
+        _show_search(console, planned, results)
+        if planned.search
+        else _show_trials(console, planned, results, data_root)
+    )
+    for sentence in [*note, *_unsupported(planned)]:
+        console.print(f"  {sentence}")
+
+
+def _show_search(console: Console, planned: Plan, results: Path) -> list[str]:
+    from harness.cli import searching
+    from harness.records import scan
+
+    assert planned.search is not None
+    folder = results / planned.ablation.name
+    states = scan(folder) if folder.is_dir() else {}
+    ended = [
+        one for arm in planned.search.arms for stage in searching.STAGES for one in searching.ended(arm, stage, states)
+    ]
+    left = len(planned.search.arms) * sum(planned.search.trials.values()) - len(ended)
+    console.print(searching.table(planned.search, planned.levels, states))
+    console.print(f"{searching.sentence(planned.search)}, {left} to run{_cost(left, ended)}", soft_wrap=True)
+    return []
+
+
+def _show_trials(console: Console, planned: Plan, results: Path, data_root: Path | None) -> list[str]:
+    from rich.table import Table
+
     due, note = _due(planned, results, data_root)
     waiting = {task["job"]["trial_id"] for task in due.tasks}
     table = Table(*planned.levels, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
@@ -57,8 +95,7 @@ def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
         table.add_row(*labels, str(len(ids)), *map(str, counts))
     console.print(table)
     console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), due.skipped.values())}")
-    for sentence in [*note, *_unsupported(planned)]:
-        console.print(f"  {sentence}")
+    return note
 
 
 def _due(planned: Plan, results: Path, data_root: Path | None) -> tuple[Due, list[str]]:
@@ -95,7 +132,7 @@ def _unsupported(planned: Plan) -> list[str]:
 
     reasons: dict[str, None] = {}
     seen: set[str] = set()
-    for trial in planned.trials:
+    for trial in [arm.first for arm in planned.search.arms] if planned.search else planned.trials:
         choices = trial.choices
         key = json.dumps([choices.get(name) for name in ("task", "basis", "model", "backend")])
         if planned.ablation.kind != "train" or key in seen:
