@@ -15,9 +15,9 @@ from harness.errors import UsageError, unknown
 from harness.levels import CASE, axes_of_cases, chosen_by_cases, compared_axes, label, merged, settings_of
 from harness.registry import fields, lookup
 from harness.search import Candidates, Search, candidates
-from harness.space import Tune, tune_of
 from harness.spec import Arm, Choice, TrialSpec
 from harness.training import TRAININGS
+from harness.tuning import Tune, tune_of
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from harness.ablation import Ablation
 from harness.errors import UsageError
 from harness.levels import merged
 from harness.registry import lookup
-from harness.space import TUNING_SEED, Tune, Values
+from harness.space import Values
 from harness.spec import Arm, Choice, TrialSpec, canonical, digest
 from harness.tasks import TASKS
+from harness.tuning import TUNING_SEED, Tune
 
 TUNING, CONFIRMATION = "tuning", "confirmation"
 Raw = Mapping[str, Any]

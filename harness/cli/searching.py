@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.records import FINISHED, State
 from harness.search import CONFIRMATION, TUNING, Candidates, Search
-from harness.space import TUNING_SEED
+from harness.tuning import TUNING_SEED
 
 if TYPE_CHECKING:
     from rich.table import Table
