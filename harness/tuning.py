@@ -74,13 +74,13 @@ def tune_of(ablation: Ablation, axes: Collection[str], short: Collection[str], s
     """
     given = ablation.tune or {}
     if ablation.kind != "train":
-        raise ablation.wrong("[tune] is for kind 'train'; a timing has no validation score. Remove it.", "tune")
+        raise ablation.wrong("[tune] is for kind 'train'; a timing has no validation score. Remove it.", "", "tune")
     if ablation.tolerance is not None:
-        raise ablation.wrong("tolerance compares arms that train alike, and [tune] changes them; keep one.", "tune")
+        raise ablation.wrong("tolerance compares arms that train alike, and [tune] changes them; keep one.", "", "tune")
     method = given.get("method")
     if method not in METHODS:
         if method is None:
-            raise ablation.wrong(f"tune.method is missing. Choose one of: {', '.join(METHODS)}.", "tune")
+            raise ablation.wrong(f"tune.method is missing. Choose one of: {', '.join(METHODS)}.", "", "tune")
         raise ablation.wrong(str(unknown("method in [tune]", str(method), METHODS)), "tune", "method")
     pruner = given.get("pruner", "none")
     if pruner not in (*PRUNERS, "none"):
@@ -89,7 +89,7 @@ def tune_of(ablation: Ablation, axes: Collection[str], short: Collection[str], s
     space = tuple(parameters(ablation, axes, short, "", tuned))
     if not space:
         raise ablation.wrong(
-            "[tune] names no parameter. Add one, such as lr = {low = 1e-4, high = 1e-2, log = true}.", "tune"
+            "[tune] names no parameter. Add one, such as lr = {low = 1e-4, high = 1e-2, log = true}.", "", "tune"
         )
     if twice := [one.key for one in space if [other.path for other in space].count(one.path) > 1]:
         raise ablation.wrong(f"tune has {' and '.join(twice)}, which are one parameter; keep one.", "tune", twice[1])
@@ -125,7 +125,7 @@ def tune_of(ablation: Ablation, axes: Collection[str], short: Collection[str], s
 def _count(ablation: Ablation, given: Mapping[str, Any], key: str, default: int | None = None) -> int:
     value = given.get(key, default)
     if value is None:
-        raise ablation.wrong(f"tune.{key} is missing. Add {key} = 16, the configurations for every arm.", "tune")
+        raise ablation.wrong(f"tune.{key} is missing. Add {key} = 16, the configurations for every arm.", "", "tune")
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ablation.wrong(f"tune.{key} is {value!r}; it must be an integer of at least 1.", "tune", key)
     return value

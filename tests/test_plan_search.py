@@ -140,7 +140,11 @@ MALFORMED = {
         "model.drop",
         "line 16: in [tune]: The model 's4' has no parameter 'drop'",
     ),
-    "a whole axis": ("model.dropout", "model", "tune.model"),
+    "a whole axis": (
+        "model.dropout = [0.0, 0.1]",
+        'basis = ["legs", "legt"]',
+        "line 16: tune.basis: name one parameter",
+    ),
     "the task": ("model.dropout", "task.lag", "line 16: tune.task.lag: a search may not change the task"),
     "low above high": ("low = 1e-4", "low = 1", "line 14: tune.lr_ssm: low is 1, not below high, which is 0.01"),
     "low is missing": ("low = 1e-4, ", "", "line 14: tune.lr_ssm: low is None; a range needs finite numbers"),
@@ -183,8 +187,6 @@ def test_a_malformed_search_is_one_sentence_with_its_line(case: str, tmp_path: P
     text = GOOD.replace(old, new)
     if case == "a timing":
         text = text.replace(text[text.index("[fixed]") : text.index("[compare]")], "")
-    if case == "no parameter":
-        text = text.replace("[tune]", "\n[tune]").replace("\n\n[tune]", "\n[tune]")
     assert text != GOOD
     with pytest.raises(UsageError) as caught:
         planned(tmp_path, text)

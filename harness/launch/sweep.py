@@ -218,14 +218,17 @@ def _stages(
     if options.force:
         search.restart()
     plain = replace(options, force=False)
+    tries: Counter[str] = Counter()
     lost: set[str] = set()
     while stop.level() == GO:
         sweep = search.sweep()
         search.mirror()
+        lost |= {trial_id for trial_id, count in tries.items() if count >= sweep.max_attempts}
         tasks = [task for task in due(sweep, plain).tasks if task["job"]["trial_id"] not in lost]
         if not tasks:
             return
         progress.suggested(_labels(tasks))
+        tries.update(task["job"]["trial_id"] for task in tasks)
         _rounds(executor, sweep, tasks, stop, progress, outcomes)
         ended = {task["job"]["trial_id"]: outcomes.get(task["job"]["trial_id"]) for task in tasks}
         lost |= {trial_id for trial_id, one in ended.items() if one is None or one.status == "interrupted"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,14 @@ def best_of(record: records.Record) -> float:
     return min(score for _, score in searching.curve(record, "rmse"))
 
 
-def run(job: dict[str, Any], emit: Callable[[dict[str, Any]], None], *, attempt: int = 1, **_: Any) -> str:
+def run(
+    job: dict[str, Any],
+    emit: Callable[[dict[str, Any]], None],
+    *,
+    attempt: int = 1,
+    history: Sequence[Mapping[str, str]] = (),
+    **_: Any,
+) -> str:
     """Emits a falling error on validation whose last value is the distance of lr from 0.003 in decades.
 
     A weight decay above a half diverges where the labels of the file say so, and a large lr raises.
@@ -79,6 +86,8 @@ def run(job: dict[str, Any], emit: Callable[[dict[str, Any]], None], *, attempt:
     emit({"row": "header", "schema": 1, "trial_id": job["trial_id"], "created": time.time(), "spec": spec,
           "ablation": job["ablation"], "data": {"fingerprint": "f1"},
           "task": {"name": "delay", "title": "Delay", "primary": "rmse", "higher_is_better": False}})  # fmt: skip
+    if attempt > 1:
+        emit({"row": "attempt", "attempt": attempt, "resumed_step": 0, "history": list(history), "time": time.time()})
     if "raises" in labels and training["lr"] > 1e-2:
         raise ValueError("the trial's own mistake")
     final = abs(math.log10(training["lr"] / 3e-3)) + 0.1 * (spec["basis"]["name"] == "legt")
