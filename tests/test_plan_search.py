@@ -197,8 +197,10 @@ def test_a_malformed_search_is_one_sentence_with_its_line(case: str, tmp_path: P
 
 def test_plan_shows_arms_budget_and_confirmation(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(GOOD)
-    command = [sys.executable, "-m", "harness", "plan", str(tmp_path / "study.toml")]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    script = f"import sys; from harness.cli import app\ntry: app(['plan', {str(tmp_path / 'study.toml')!r}])\n"
+    script += "finally: print('HEAVY', [name for name in ('optuna', 'torch') if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "HEAVY []" in ran.stdout
     assert "2 x 5 + 2 x 3 = 16 trials, 16 to run" in ran.stdout
     assert ran.stdout.count("5       0      3") == 2
 

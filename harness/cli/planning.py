@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import DataRoot, Files, Only, Plugins, Results, Set, Smoke, load_plugins, plans
+from harness.cli.sweeps import fingerprints, known, sweep_of
 from harness.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.launch.queue import Due
+    from harness.launch.options import Sweep
     from harness.plan import Plan
     from harness.records import State
 
@@ -44,8 +45,6 @@ def _jobs(planned: Plan, results: Path, data_root: Path | None) -> Iterable[dict
     """Every job; of a search those that its records allow by now."""
     if planned.search is None:
         return planned.jobs()
-    from harness.cli.sweeps import fingerprints, known, sweep_of
-
     return known(sweep_of(planned, results, fingerprints(planned, data_root))).jobs
 
 
@@ -56,61 +55,56 @@ def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     ablation = planned.ablation
     console.print(f"{ablation.name}: {ablation.question}")
     console.print(f"  expected: {ablation.expect}")
-    note = (
-        _show_search(console, planned, results)
-        if planned.search
-        else _show_trials(console, planned, results, data_root)
-    )
+    prints, note = _prints(planned, data_root)
+    (_show_search if planned.search else _show_trials)(console, planned, sweep_of(planned, results, prints))
     for sentence in [*note, *_unsupported(planned)]:
         console.print(f"  {sentence}")
 
 
-def _show_search(console: Console, planned: Plan, results: Path) -> list[str]:
-    from harness.cli import searching
+def _show_search(console: Console, planned: Plan, sweep: Sweep) -> None:
+    from harness.cli.searching import STAGES, ended, sentence, table
     from harness.records import scan
 
-    assert planned.search is not None
-    folder = results / planned.ablation.name
-    states = scan(folder) if folder.is_dir() else {}
-    ended = [
-        one for arm in planned.search.arms for stage in searching.STAGES for one in searching.ended(arm, stage, states)
+    search = planned.search
+    assert search is not None
+    states = scan(sweep.folder) if sweep.folder.is_dir() else {}
+    done = [
+        {stage: ended(arm, stage, states, sweep.fingerprints.get(arm.id, "")) for stage in STAGES}
+        for arm in search.arms
     ]
-    left = len(planned.search.arms) * sum(planned.search.trials.values()) - len(ended)
-    console.print(searching.table(planned.search, planned.levels, states))
-    console.print(f"{searching.sentence(planned.search)}, {left} to run{_cost(left, ended)}", soft_wrap=True)
-    return []
+    every = [state for arm in done for stage in arm.values() for state in stage]
+    left = len(search.arms) * sum(search.trials.values()) - len(every)
+    console.print(table(search, planned.levels, done))
+    console.print(f"{sentence(search)}, {left} to run{_cost(left, every)}", soft_wrap=True)
 
 
-def _show_trials(console: Console, planned: Plan, results: Path, data_root: Path | None) -> list[str]:
+def _show_trials(console: Console, planned: Plan, sweep: Sweep) -> None:
     from rich.table import Table
 
-    due, note = _due(planned, results, data_root)
-    waiting = {task["job"]["trial_id"] for task in due.tasks}
+    from harness.launch.options import Options
+    from harness.launch.queue import due
+
+    found = due(sweep, Options())
+    waiting = {task["job"]["trial_id"] for task in found.tasks}
     table = Table(*planned.levels, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
     arms: dict[tuple[str, ...], list[str]] = {}
     for trial in planned.trials:
         arms.setdefault(tuple(trial.arm.labels.values()), []).append(trial.trial_id)
     for labels, ids in arms.items():
-        counts = (sum(one in group for one in ids) for group in (due.skipped, waiting, due.used_up))
+        counts = (sum(one in group for one in ids) for group in (found.skipped, waiting, found.used_up))
         table.add_row(*labels, str(len(ids)), *map(str, counts))
     console.print(table)
-    console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), due.skipped.values())}")
-    return note
+    console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), found.skipped.values())}")
 
 
-def _due(planned: Plan, results: Path, data_root: Path | None) -> tuple[Due, list[str]]:
-    """What `harness run` would do, and what it would complain of. Timings are not compared with today's device."""
-    from harness.cli.sweeps import fingerprints, sweep_of
-    from harness.launch.options import Options
-    from harness.launch.queue import due
-
-    prints, note = {}, []
-    if planned.ablation.kind == "train":
-        try:
-            prints = fingerprints(planned, data_root)
-        except EnvironmentProblem as missing:
-            note = [str(missing)]
-    return due(sweep_of(planned, results, prints), Options()), note
+def _prints(planned: Plan, data_root: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Today's data fingerprints, or the complaint that data is missing; none of timings, whose device is not asked."""
+    if planned.ablation.kind != "train":
+        return {}, []
+    try:
+        return fingerprints(planned, data_root), []
+    except EnvironmentProblem as missing:
+        return {}, [str(missing)]
 
 
 def _cost(waiting: int, finished: Iterable[State]) -> str:

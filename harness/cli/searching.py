@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.records import FINISHED, State
@@ -15,24 +15,25 @@ if TYPE_CHECKING:
 STAGES = (TUNING, CONFIRMATION)
 
 
-def table(search: Search, levels: Collection[str], states: Mapping[str, State]) -> Table:
+def table(search: Search, levels: Collection[str], done: Sequence[Mapping[str, list[State]]]) -> Table:
     """A row for each arm: trials of both stages, and how many of each have ended."""
     from rich.table import Table
 
     made = Table(*levels, *(head for stage in STAGES for head in (stage, "ended")), box=None, pad_edge=False)
-    for arm in search.arms:
-        counts = [str(one) for stage in STAGES for one in (search.trials[stage], len(ended(arm, stage, states)))]
+    for arm, by_stage in zip(search.arms, done, strict=True):
+        counts = [str(count) for stage in STAGES for count in (search.trials[stage], len(by_stage[stage]))]
         made.add_row(*arm.labels.values(), *counts)
     return made
 
 
-def ended(arm: Candidates, stage: str, states: Mapping[str, State]) -> list[State]:
-    """The finished trials of one stage of an arm, at the present space."""
+def ended(arm: Candidates, stage: str, states: Mapping[str, State], fingerprint: str) -> list[State]:
+    """The finished trials of one stage of an arm, at the present space and with today's data."""
     return [
         state
         for state in states.values()
         if state.ablation.get("tune", {}).get("stage") == stage
         and state.status in FINISHED
+        and not (fingerprint and state.fingerprint and state.fingerprint != fingerprint)
         and arm.owns(state.ablation, state.spec, state.trial_id)
     ]
 

@@ -10,19 +10,17 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from harness import records
 from harness.launch import leavings, lock, machine
-from harness.launch.attempts import FAILED
-from harness.launch.executor import Executor, Opened
-from harness.launch.options import Options, Outcome, Sweep, Task
-from harness.launch.progress import Progress, label
+from harness.launch.executor import Opened
+from harness.launch.options import Options, Outcome, Sweep
+from harness.launch.progress import Progress
 from harness.launch.queue import Due, due
+from harness.launch.rounds import labels, rounds, stages
 from harness.launch.stop import GO, KILL, STOP, Stop, on_signals, stop_file
 from harness.launch.summary import Tally, print_summary
 from harness.launch.terminal import captured
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from harness.launch.search import Searching
 
 TICK_S = 0.2
-CUTS = 2
-"""Times that a trial is begun again within a run after its supervisor was lost."""
 LAST_WAIT_S = 20.0
 """Time that the executor has to end after a second request to stop."""
 
@@ -108,12 +104,12 @@ def _drive(
                     if stop.level() == GO:
                         search = searches.get(sweep.name)
                         unknown = search.unknown() if search else 0
-                        progress.begin(sweep.name, sweep.folder, _labels(plan.tasks), len(plan.skipped), unknown)
+                        progress.begin(sweep.name, sweep.folder, labels(plan.tasks), len(plan.skipped), unknown)
                         try:
                             if search is None:
-                                _rounds(executor, sweep, plan.tasks, stop, progress, outcomes)
+                                rounds(executor, sweep, plan.tasks, stop, progress, outcomes)
                             else:
-                                _stages(executor, search, options, stop, progress, outcomes)
+                                stages(executor, search, options, stop, progress, outcomes)
                         finally:
                             progress.end()
         except BaseException as caught:
@@ -165,77 +161,6 @@ def _opener(options: Options) -> Opened:
     from harness.launch import tune
 
     return tune.opened
-
-
-def _rounds(
-    executor: Executor,
-    sweep: Sweep,
-    tasks: Iterable[Task],
-    stop: Stop,
-    progress: Progress,
-    outcomes: dict[str, Outcome],
-) -> None:
-    """Run the tasks; then again those that were cut or killed, while they have attempts left.
-
-    A trial whose own code raised is left for the next command: the same code would raise again.
-    """
-    waiting = {task["job"]["trial_id"]: task for task in tasks}
-    cuts: Counter[str] = Counter()
-
-    def on_end(outcome: Outcome) -> None:
-        outcomes[outcome.trial_id] = outcome
-        cuts[outcome.trial_id] += outcome.status == "interrupted"
-        progress.ended(outcome)
-
-    while waiting and stop.level() == GO:
-        executor.execute(sweep, list(waiting.values()), stop.level, progress.started, on_end)
-        again = [
-            trial_id
-            for trial_id in waiting
-            if (ended := outcomes.get(trial_id)) is not None
-            and (
-                (ended.status == "interrupted" and cuts[trial_id] <= CUTS)
-                or (ended.status in FAILED and not ended.raised and ended.failures < sweep.max_attempts)
-            )
-        ]
-        waiting = {trial_id: {**waiting[trial_id], "fresh": False} for trial_id in again}
-        if waiting and stop.level() == GO:
-            progress.more(len(waiting))
-
-
-def _stages(
-    executor: Executor,
-    search: Searching,
-    options: Options,
-    stop: Stop,
-    progress: Progress,
-    outcomes: dict[str, Outcome],
-) -> None:
-    """Round after round of a search: what its records allow for every arm, until nothing is left that can be run.
-
-    A trial whose own code raised is tried again at once, while it has attempts left: its arm waits for it.
-    """
-    if options.force:
-        search.restart()
-    plain = replace(options, force=False)
-    tries: Counter[str] = Counter()
-    lost: set[str] = set()
-    while stop.level() == GO:
-        sweep = search.sweep()
-        search.mirror()
-        lost |= {trial_id for trial_id, count in tries.items() if count >= sweep.max_attempts}
-        tasks = [task for task in due(sweep, plain).tasks if task["job"]["trial_id"] not in lost]
-        if not tasks:
-            return
-        progress.suggested(_labels(tasks))
-        tries.update(task["job"]["trial_id"] for task in tasks)
-        _rounds(executor, sweep, tasks, stop, progress, outcomes)
-        ended = {task["job"]["trial_id"]: outcomes.get(task["job"]["trial_id"]) for task in tasks}
-        lost |= {trial_id for trial_id, one in ended.items() if one is None or one.status == "interrupted"}
-
-
-def _labels(tasks: Iterable[Task]) -> dict[str, str]:
-    return {task["job"]["trial_id"]: label(task["job"]) for task in tasks}
 
 
 def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome], search: Searching | None) -> Tally:
