@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -150,6 +151,20 @@ def test_early_stopping_is_a_record_with_its_step_and_the_same_each_time(pruner:
     ends = [[(one, record.status, (record.end or {}).get("step")) for one, record in
              zip(proposals(folder), stage(folder, "tuning"), strict=True)] for folder in folders]  # fmt: skip
     assert ends[0] == ends[1]
+
+
+def test_a_stopped_trial_can_be_run_to_its_end_and_no_other_suggestion_changes(tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    changes = {'["legs", "legt"]': '["legs"]', "trials = 4": 'trials = 6\npruner = "asha"'}
+    made = toy(folder, lambda text: changed(text, changes))
+    run([made], options())
+    stopped = {record.trial_id for record in stage(folder, "tuning") if record.status == "stopped"}
+    before, listed = proposals(folder), known(made, options())
+    again = replace(listed, jobs=[job for job in listed.jobs if job["trial_id"] in stopped])
+    assert run([again], options(retry_statuses=("stopped",))) == 0
+    assert run([made], options()) == 0
+    assert proposals(folder) == before
+    assert {record.status for record in stage(folder, "tuning")} == {"done"}
 
 
 def test_a_score_that_is_nan_ends_a_trial_diverged_and_is_no_failure_of_a_search(tmp_path: Path) -> None:
