@@ -14,6 +14,7 @@ from harness import records
 from harness.ablation import read
 from harness.launch import search as searching
 from harness.launch.options import Options, Sweep
+from harness.launch.queue import due
 from harness.plan import plan
 
 EVALUATIONS = 9
@@ -43,6 +44,15 @@ def toy(folder: Path, change: Callable[[str], str] = lambda text: text, **given:
 def options(**given: Any) -> Options:
     chosen = {"executor": "local", "runner": "search_toy:run", "path": (str(HERE),), "quiet": True, "slots": 2}
     return Options(**{**chosen, **given})
+
+
+def play(sweep: Sweep, **given: Any) -> None:
+    """What the driver does, in this process and without a supervisor: quick, where neither matters."""
+    search = searching.Searching(sweep, options(**given))
+    while tasks := due(search.sweep(), options(**given)).tasks:
+        for task in tasks:
+            run(task["job"], records.Writer(sweep.folder, task["job"]["trial_id"]).write)
+    search.mirror()
 
 
 def tune(record: records.Record) -> dict[str, Any]:
