@@ -45,6 +45,7 @@ class Ablation(BaseModel):
     """For arms that should agree (axis `backend`): the largest relative difference of their loss curves."""
     fixed: dict[str, Any] = {}
     compare: dict[str, Any] = {}
+    tune: dict[str, Any] | None = None
     resources: Resources = Resources()
 
     _name: str = PrivateAttr("")
@@ -125,8 +126,6 @@ def _name(path: Path) -> str:
 def _apply(document: dict[str, Any], setting: str) -> None:
     """Write `a.b=value` into the document: at the top when `a` is a key of the file, else under [fixed]."""
     path, value = assignment(setting)
-    if path[0] == "tune":
-        raise UsageError("--set tune: searches are not part of this version; compare values under [compare] instead.")
     target = document if path[0] in Ablation.model_fields else document.setdefault("fixed", {})
     if not isinstance(target, dict):
         raise UsageError(f"--set {setting}: fixed is {target!r} in the file; make it a table, [fixed].")
@@ -148,11 +147,6 @@ def _sentence(path: Path, text: str, problem: ValidationError) -> str:
     where = f"{path}{_where(text, section, key)}"
     known = Resources.model_fields if section == "resources" else Ablation.model_fields
     if first["type"] == "extra_forbidden":
-        if key == "tune":
-            return (
-                f"{where}: [tune] (a search) is not part of this version. Remove it, and compare the values that "
-                f"matter under [compare]."
-            )
         return f"{where}: unknown key '{key}'. {did_you_mean(key, known)}Choose one of: {', '.join(known)}."
     if first["type"] == "missing":
         return f"{path}: the key '{key}' is missing. Add {key} = \"...\" at the top of the file."

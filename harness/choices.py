@@ -15,12 +15,12 @@ from harness.bases import BASES
 from harness.errors import UsageError
 from harness.kernels import KERNELS
 from harness.registry import Table
+from harness.spec import Choice
 from harness.ssm import MODELS, TIMESCALES
 from harness.tasks import TASKS
 from harness.throughput import TIMERS
 from harness.training import TRAININGS
 
-Choice = dict[str, Any]
 Place = tuple[str, object]
 """A path under [compare], and a value that stands near what it sets."""
 

@@ -4,60 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import contrast
 from harness.ablation import Ablation
-from harness.choices import AXES, Choice, Place, Resolver, located
+from harness.choices import AXES, Axis, Place, Resolver, located
 from harness.errors import UsageError, unknown
 from harness.levels import CASE, axes_of_cases, chosen_by_cases, compared_axes, label, merged, settings_of
 from harness.presets.preset import Preset, load
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What the trials of an arm share: everything that decides a result but the seed."""
-
-    kind: str
-    choices: Mapping[str, Choice]
-    """Of every axis, with all defaults and versions written out."""
-    labels: Mapping[str, str]
-    """One for each compared axis; not part of a trial's identity."""
-
-    @functools.cached_property
-    def canonical(self) -> tuple[str, str]:
-        """The sorted JSON of a trial, before and after its seed."""
-        parts = {"kind": self.kind, **self.choices}
-        text = {key: f"{json.dumps(key)}:{_canonical(value)}" for key, value in parts.items()}
-        before = ",".join([*(text[key] for key in sorted(text) if key < "seed"), '"seed":'])
-        after = ",".join(["", *(text[key] for key in sorted(text) if key > "seed")])
-        return f"{{{before}", f"{after}}}"
-
-
-@dataclass(frozen=True)
-class TrialSpec:
-    """Everything that decides a trial's result: its arm and its seed."""
-
-    arm: Arm
-    seed: int
-
-    @property
-    def choices(self) -> Mapping[str, Choice]:
-        return self.arm.choices
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.arm.kind, "seed": self.seed, **self.arm.choices}
-
-    @functools.cached_property
-    def trial_id(self) -> str:
-        """12 hex digits of the SHA-256 of the sorted JSON."""
-        before, after = self.arm.canonical
-        return hashlib.sha256(f"{before}{self.seed}{after}".encode()).hexdigest()[:12]
+from harness.registry import fields, lookup
+from harness.search import Candidates, Search, candidates
+from harness.spec import Arm, Choice, TrialSpec
+from harness.training import TRAININGS
+from harness.tuning import Tune, tune_of
 
 
 @dataclass(frozen=True)
@@ -68,12 +30,15 @@ class Plan:
     levels: Mapping[str, tuple[str, ...]]
     """The labels of every compared axis, in file order."""
     trials: tuple[TrialSpec, ...]
+    """None of a search: which they are depends on the scores of those before."""
     smoke: bool = False
     preset: Preset | None = None
+    search: Search | None = None
 
-    def jobs(self) -> Iterator[dict[str, Any]]:
-        """The trials as the JSON-able jobs that `harness.trial.run` takes."""
-        shared = {
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the records of all trials say of the file, beside their arm."""
+        return {
             "name": self.ablation.name,
             "question": self.ablation.question,
             "expect": self.ablation.expect,
@@ -91,12 +56,17 @@ class Plan:
             "preset": self.ablation.preset,
             "preset_axes": self._preset_axes(),
         }
+
+    @property
+    def examples(self) -> tuple[TrialSpec, ...]:
+        """The trials; of a search one for each arm, which has the arm's labels and untuned parts."""
+        return tuple(arm.first for arm in self.search.arms) if self.search else self.trials
+
+    def jobs(self) -> Iterator[dict[str, Any]]:
+        """The trials as the JSON-able jobs that `harness.trial.run` takes."""
+        shared = self.about
         for trial in self.trials:
-            yield {
-                "spec": trial.as_json(),
-                "trial_id": trial.trial_id,
-                "ablation": {**shared, "arm": dict(trial.arm.labels)},
-            }
+            yield trial.job({**shared, "arm": dict(trial.arm.labels)})
 
     def _preset_axes(self) -> list[str]:
         """The axes that differ between arms because the preset has other numbers for another task."""
@@ -138,6 +108,8 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
         )
 
     resolve = Resolver(ablation, axes, smoke)
+    tune = _tune(ablation, axes, smoke)
+    searched: list[Candidates] = []
     arms: list[Arm] = []
     for picked in itertools.product(*(range(len(values)) for values in compared.values())):
         raw = {name: fixed.get(name) for name in axes}
@@ -146,12 +118,13 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
             for head, change in settings_of(path, values[index]):
                 raw[head] = merged(raw[head], change)
                 places[head].append((path, levels[path][index] if path == CASE else None))
-        raw = _beneath(ablation, preset, raw)
-        with _mentioning(preset):
-            choices = {name: resolve(name, raw[name], places[name]) for name in axes}
-            resolve.check(choices)
         labels_of = {path: levels[path][index] for path, index in zip(compared, picked, strict=True)}
-        arms.append(Arm(ablation.kind, choices, labels_of))
+        complete = functools.partial(_complete, resolve, preset, places)
+        if tune is None:
+            arms.append(Arm(ablation.kind, complete(raw), labels_of))
+        else:
+            searched.append(candidates(ablation, tune, labels_of, raw, complete))
+            arms.append(searched[-1].first.arm)
 
     if (primary := ablation.compare.get("primary")) is not None:
         try:
@@ -168,7 +141,10 @@ def plan(ablation: Ablation, smoke: bool = False) -> Plan:
                 f"the arms {_arm(other.labels)} and {_arm(trial.arm.labels)} are the same trial; remove one of them.",
                 "compare",
             )
-    return Plan(ablation, levels, trials, smoke, preset)
+    planned = Plan(ablation, levels, () if tune else trials, smoke, preset)
+    if tune is None:
+        return planned
+    return replace(planned, search=Search(tune, tuple(searched), len(seeds), planned.about))
 
 
 def _preset(ablation: Ablation) -> Preset | None:
@@ -195,23 +171,44 @@ def _mentioning(preset: Preset | None) -> Iterator[None]:
         raise UsageError(f"{problem} The preset '{preset.name}' says what the file leaves out.") from None
 
 
-def _beneath(ablation: Ablation, preset: Preset | None, raw: dict[str, Any]) -> dict[str, Any]:
+def _tune(ablation: Ablation, axes: Mapping[str, Axis], smoke: bool) -> Tune | None:
+    if ablation.tune is None:
+        return None
+    short = dict.fromkeys(name for entry in TRAININGS for name in fields(lookup("training", TRAININGS, entry)))
+    return tune_of(ablation, axes, short, smoke)
+
+
+def _complete(
+    resolve: Resolver, preset: Preset | None, places: Mapping[str, Sequence[Place]], raw: Mapping[str, Any]
+) -> dict[str, Choice]:
+    """Every axis of an arm, with the preset's values beneath, resolved and checked together."""
+    whole = _beneath(resolve, preset, raw)
+    with _mentioning(preset):
+        choices = {name: resolve(name, value, places[name]) for name, value in whole.items()}
+        resolve.check(choices)
+    return choices
+
+
+def _beneath(resolve: Resolver, preset: Preset | None, raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """The values of the axes, with the preset's beneath."""
     if preset is None:
         return raw
     try:
-        return preset.beneath(raw, {name: axis.default for name, axis in AXES[ablation.kind].items()})
+        return preset.beneath(raw, {name: axis.default for name, axis in resolve.axes.items()})
     except UsageError as problem:
-        raise located(ablation, problem, "", "preset") from None
+        raise located(resolve.ablation, problem, "", "preset") from None
 
 
 def only(planned: Plan, filters: Sequence[str]) -> Plan:
-    """The trials whose arm, choice name or seed matches every `axis=label` filter."""
-    kept = list(planned.trials)
+    """The trials whose arm, choice name or seed matches every `axis=label` filter; of a search, whole arms."""
+    search = planned.search
+    kept = list(planned.examples)
     for one in filters:
         axis, equals, label = one.partition("=")
         if not equals:
             raise UsageError(f"--only {one}: write it as axis=label, for example --only basis=legs.")
+        if search and axis == "seed":
+            raise UsageError(f"--only {one}: the stages of a search choose their seeds; filter by an axis.")
         known: set[str] = set()
         matching = []
         for trial in kept:
@@ -225,6 +222,9 @@ def only(planned: Plan, filters: Sequence[str]) -> Plan:
         if not matching:
             raise unknown(f"{axis} in --only", label, sorted(known))
         kept = matching
+    if search:
+        arms = tuple(arm for arm in search.arms if arm.first in kept)
+        return replace(planned, search=replace(search, arms=arms))
     return replace(planned, trials=tuple(kept))
 
 
@@ -239,7 +239,3 @@ def _names(trial: TrialSpec, axis: str) -> set[str]:
 
 def _arm(labels: Mapping[str, str]) -> str:
     return " · ".join(f"{axis} {label}" for axis, label in labels.items())
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

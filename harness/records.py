@@ -115,6 +115,8 @@ class State:
     fingerprint: str
     seconds: float
     path: Path
+    spec: Row
+    ablation: Row
 
 
 def state(path: Path) -> State | None:
@@ -143,6 +145,8 @@ def state(path: Path) -> State | None:
         fingerprint=header.get("data", {}).get("fingerprint", ""),
         seconds=end.get("seconds", 0.0),
         path=path,
+        spec=header.get("spec", {}),
+        ablation=header.get("ablation", {}),
     )
 
 

@@ -22,10 +22,18 @@ MAY = {
     "environment": ({"errors"}, {"torch"}),
     "contrast": ({"errors"}, set()),
     "ablation": ({"errors"}, {"pydantic"}),
-    "choices": ({"ablation", "errors", "registry"} | TABLES, {"pydantic"}),
+    "spec": (set(), set()),
+    "choices": ({"ablation", "errors", "registry", "spec"} | TABLES, {"pydantic"}),
     "levels": ({"ablation", "choices", "errors"}, set()),
-    "plan": ({"ablation", "choices", "contrast", "errors", "levels", "presets"}, set()),
     "presets": ({"errors"}, set()),
+    "space": ({"ablation", "errors"}, set()),
+    "tuning": ({"ablation", "errors", "space"}, set()),
+    "search": ({"ablation", "errors", "levels", "registry", "space", "spec", "tasks", "tuning"}, set()),
+    "plan": (
+        {"ablation", "choices", "contrast", "errors", "levels", "presets"}
+        | {"registry", "search", "spec", "training", "tuning"},
+        set(),
+    ),
     "bases": ({"registry", "errors"}, {"numpy", "scipy"}),
     "kernels": ({"registry", "errors"}, {"torch", "pykeops", "triton"}),
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
@@ -37,7 +45,7 @@ MAY = {
     ),
     "trial": (BASE | TABLES, {"torch", "numpy"}),
     "track": (BASE, {"mlflow"}),
-    "launch": (BASE | {"plan", "trial", "track"}, {"ray", "optuna", "psutil", "rich"}),
+    "launch": (BASE | {"plan", "search", "space", "trial", "track"}, {"ray", "optuna", "psutil", "rich"}),
     "report": (BASE | {"bases"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
     "cli": (EVERY, {"typer", "rich"}),
 }
@@ -79,7 +87,8 @@ def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "home"), [("ray", "launch"), ("mlflow", "track"), ("pykeops", "kernels"), ("pydantic", "")]
+    ("package", "home"),
+    [("ray", "launch"), ("optuna", "launch"), ("mlflow", "track"), ("pykeops", "kernels"), ("pydantic", "")],
 )
 def test_a_guarded_package_has_one_home(package: str, home: str) -> None:
     homes = {home} if home else {"ablation", "choices"}

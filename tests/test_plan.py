@@ -155,7 +155,6 @@ MALFORMED = {
     "a form the basis lacks": ("n_layers = 1", 'n_layers = 1, structure = "diagonal"', "has no diagonal form"),
     "primary names no level": ("legt - legs", "fout - legs", "line 13: Unknown level in primary 'fout'"),
     "repeats of zero": ("repeats = 2", "repeats = 0", "line 4: repeats is 0"),
-    "a search": ("[compare]", "[tune]\ntrials = 3\n[compare]", "is not part of this version"),
     "primary is no text": ('"dt[1]: legt - legs"', "5", "line 13: primary is 5; write it as"),
     "primary of one level": (
         "legt - legs",

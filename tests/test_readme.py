@@ -39,6 +39,16 @@ def test_every_command_of_the_readme_runs_in_a_fresh_clone(tmp_path: Path) -> No
     assert (clone / "reports" / "mine" / "report.md").exists()
 
 
+def test_the_search_of_the_readme_plans(tmp_path: Path) -> None:
+    from harness.ablation import read
+    from harness.plan import plan
+
+    question, tune = blocks("toml")
+    (tmp_path / "mine.toml").write_text(question + tune)
+    search = plan(read(tmp_path / "mine.toml")).search
+    assert search is not None and (len(search.arms), search.tune.trials, search.repeats) == (2, 16, 3)
+
+
 def test_every_file_that_the_readme_links_exists() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli import sizes
 from harness.cli.options import DataRoot, Files, Only, Plugins, Results, Set, Smoke, load_plugins, plans
+from harness.cli.sweeps import fingerprints, known, sweep_of
 from harness.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.launch.queue import Due
-    from harness.plan import Plan, TrialSpec
+    from harness.launch.options import Sweep
+    from harness.plan import Plan
     from harness.records import State
+    from harness.spec import TrialSpec
 
 
 def plan(
@@ -34,15 +37,21 @@ def plan(
     load_plugins(plugins)
     for planned in plans(files, settings, filters, smoke):
         if as_json:
-            for job in planned.jobs():
+            for job in _jobs(planned, results, data_root):
                 print(json.dumps(job))
         else:
             _show(planned, results, data_root)
 
 
+def _jobs(planned: Plan, results: Path, data_root: Path | None) -> Iterable[dict[str, Any]]:
+    """Every job; of a search those that its records allow by now."""
+    if planned.search is None:
+        return planned.jobs()
+    return known(sweep_of(planned, results, fingerprints(planned, data_root))).jobs
+
+
 def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False)
     ablation = planned.ablation
@@ -50,18 +59,8 @@ def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     console.print(f"  expected: {ablation.expect}")
     if planned.preset:
         _show_preset(console, planned)
-    due, note = _due(planned, results, data_root)
-    waiting = {task["job"]["trial_id"] for task in due.tasks}
-    sizes = ("blocks", "parameters") if planned.ablation.kind == "train" else ()
-    table = Table(*planned.levels, *sizes, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
-    arms: dict[tuple[str, ...], list[TrialSpec]] = {}
-    for trial in planned.trials:
-        arms.setdefault(tuple(trial.arm.labels.values()), []).append(trial)
-    for labels, trials in arms.items():
-        counts = (sum(one.trial_id in group for one in trials) for group in (due.skipped, waiting, due.used_up))
-        table.add_row(*labels, *(_size(trials[0]) if sizes else ()), str(len(trials)), *map(str, counts))
-    console.print(table)
-    console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), due.skipped.values())}")
+    prints, note = _prints(planned, data_root)
+    (_show_search if planned.search else _show_trials)(console, planned, sweep_of(planned, results, prints))
     for sentence in [*note, *_unsupported(planned)]:
         console.print(f"  {sentence}")
 
@@ -71,45 +70,59 @@ def _show_preset(console: Console, planned: Plan) -> None:
     assert preset is not None
     console.print(f"  preset: {preset.name}, {preset.title}")
     console.print(f"    from: {preset.source}")
-    for task in dict.fromkeys(trial.choices["task"]["name"] for trial in planned.trials):
+    for task in dict.fromkeys(trial.choices["task"]["name"] for trial in planned.examples):
         if task in preset.sources:
             console.print(f"    {task}: {preset.sources[task]}")
     for departure in preset.departures:
         console.print(f"    otherwise than there: {departure}")
 
 
-def _size(trial: TrialSpec) -> tuple[str, str]:
-    """The trained parameters of blocks and norms, and of the whole model."""
-    from harness import registry
-    from harness.bases import BASES
-    from harness.ssm import MODELS, TIMESCALES
-    from harness.ssm.config import S4
-    from harness.ssm.count import count
-    from harness.tasks import TASKS
+def _show_search(console: Console, planned: Plan, sweep: Sweep) -> None:
+    from harness.cli.searching import STAGES, ended, sentence, table
+    from harness.records import scan
 
-    task = registry.build("task", TASKS, trial.choices["task"])
-    basis = registry.build("basis", BASES, trial.choices["basis"])
-    timescale = registry.build("timescale", TIMESCALES, trial.choices["dt"])
-    model = registry.build("model", MODELS, trial.choices["model"])
-    if not isinstance(model, S4):
-        return "", ""
-    found = count(model, basis, timescale, task.inputs, task.outputs)
-    return f"{found.blocks:,}", f"{found.total:,}"
+    search = planned.search
+    assert search is not None
+    states = scan(sweep.folder) if sweep.folder.is_dir() else {}
+    done = [
+        {stage: ended(arm, stage, states, sweep.fingerprints.get(arm.id, "")) for stage in STAGES}
+        for arm in search.arms
+    ]
+    every = [state for arm in done for stage in arm.values() for state in stage]
+    left = len(search.arms) * sum(search.trials.values()) - len(every)
+    console.print(table(search, planned.levels, done))
+    console.print(f"{sentence(search)}, {left} to run{_cost(left, every)}", soft_wrap=True)
 
 
-def _due(planned: Plan, results: Path, data_root: Path | None) -> tuple[Due, list[str]]:
-    """What `harness run` would do, and what it would complain of. Timings are not compared with today's device."""
-    from harness.cli.sweeps import fingerprints, sweep_of
+def _show_trials(console: Console, planned: Plan, sweep: Sweep) -> None:
+    from rich.table import Table
+
     from harness.launch.options import Options
     from harness.launch.queue import due
 
-    prints, note = {}, []
-    if planned.ablation.kind == "train":
-        try:
-            prints = fingerprints(planned, data_root)
-        except EnvironmentProblem as missing:
-            note = [str(missing)]
-    return due(sweep_of(planned, results, prints), Options()), note
+    found = due(sweep, Options())
+    waiting = {task["job"]["trial_id"] for task in found.tasks}
+    heads = sizes.HEADS if planned.ablation.kind == "train" else ()
+    table = Table(*planned.levels, *heads, "seeds", "done", "to run", "failed", box=None, pad_edge=False)
+    arms: dict[tuple[str, ...], list[TrialSpec]] = {}
+    for trial in planned.trials:
+        arms.setdefault(tuple(trial.arm.labels.values()), []).append(trial)
+    for labels, trials in arms.items():
+        size = sizes.sizes([trials[0].arm]) if heads else ()
+        counts = (sum(one.trial_id in group for one in trials) for group in (found.skipped, waiting, found.used_up))
+        table.add_row(*labels, *size, str(len(trials)), *map(str, counts))
+    console.print(table)
+    console.print(f"{len(planned.trials)} trials, {len(waiting)} to run{_cost(len(waiting), found.skipped.values())}")
+
+
+def _prints(planned: Plan, data_root: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Today's data fingerprints, or the complaint that data is missing; none of timings, whose device is not asked."""
+    if planned.ablation.kind != "train":
+        return {}, []
+    try:
+        return fingerprints(planned, data_root), []
+    except EnvironmentProblem as missing:
+        return {}, [str(missing)]
 
 
 def _cost(waiting: int, finished: Iterable[State]) -> str:
@@ -131,7 +144,7 @@ def _unsupported(planned: Plan) -> list[str]:
 
     reasons: dict[str, None] = {}
     seen: set[str] = set()
-    for trial in planned.trials:
+    for trial in planned.examples:
         choices = trial.choices
         key = json.dumps([choices.get(name) for name in ("task", "basis", "model", "backend")])
         if planned.ablation.kind != "train" or key in seen:

@@ -26,14 +26,12 @@ from harness.cli.options import (
     seconds,
 )
 from harness.cli.status import remember
-from harness.cli.sweeps import fingerprints, sweep_of
+from harness.cli.sweeps import fingerprints, known, sweep_of
 from harness.errors import UsageError, unknown
 from harness.records import STATUSES, scan
 
 if TYPE_CHECKING:
-    from harness.launch.options import Options
-    from harness.plan import Plan
-
+    from harness.launch.options import Options, Sweep
 
 FAILURES = ("error", "timeout", "out_of_memory", "interrupted")
 
@@ -89,8 +87,9 @@ def run(
     expanded = plans(files, settings, filters, smoke)
     if not filters:
         for planned in expanded:
-            remember(results / planned.ablation.name, [one.trial_id for one in planned.trials])
-    _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
+            remember(results / planned.ablation.name, planned)
+    sweeps = [sweep_of(planned, results, fingerprints(planned, data_root)) for planned in expanded]
+    _drive(sweeps, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
 def retry(
@@ -117,9 +116,12 @@ def retry(
         if name not in STATUSES:
             raise unknown("status", name, STATUSES)
     again = tuple(status) or FAILURES
-    expanded = [_ended(planned, results, again) for planned in plans(files, settings, filters, smoke)]
-    expanded = [planned for planned in expanded if planned.trials]
-    if not expanded:
+    sweeps = [
+        _ended(sweep_of(planned, results, fingerprints(planned, data_root)), again)
+        for planned in plans(files, settings, filters, smoke)
+    ]
+    sweeps = [sweep for sweep in sweeps if sweep.jobs]
+    if not sweeps:
         print(f"nothing to retry: no trial ended {' or '.join(again)}")
         return
     options = Options(
@@ -129,18 +131,18 @@ def retry(
         deadline_s=seconds(deadline) if deadline else None,
         retry_statuses=again,
     )
-    _drive(expanded, options, results, data_root, plugins, tracking_uri, mlflow)
+    _drive(sweeps, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
-def _ended(planned: Plan, results: Path, statuses: Sequence[str]) -> Plan:
-    """The trials of the plan whose record has one of the statuses."""
-    states = scan(results / planned.ablation.name)
-    chosen = {trial_id for trial_id, state in states.items() if state.status in statuses}
-    return replace(planned, trials=tuple(one for one in planned.trials if one.trial_id in chosen))
+def _ended(sweep: Sweep, statuses: Sequence[str]) -> Sweep:
+    """The trials of the sweep whose record has one of the statuses; a search goes no further than them."""
+    chosen = {trial_id for trial_id, state in scan(sweep.folder).items() if state.status in statuses}
+    jobs = known(sweep).jobs if chosen else ()
+    return replace(sweep, jobs=[job for job in jobs if job["trial_id"] in chosen], search=None)
 
 
 def _drive(
-    expanded: Sequence[Plan],
+    sweeps: Sequence[Sweep],
     options: Options,
     results: Path,
     data_root: Path | None,
@@ -151,7 +153,6 @@ def _drive(
     """Hand the sweeps to the driver, mirrored to MLflow where asked; ends with the driver's exit code."""
     from harness.launch import sweep
 
-    sweeps = [sweep_of(planned, results, fingerprints(planned, data_root)) for planned in expanded]
     mirror = None
     if mlflow:
         from harness.launch.queue import mine
@@ -159,7 +160,9 @@ def _drive(
         from harness.track.store import resolve
 
         only = (
-            {one.folder: {job["trial_id"] for job in mine(one, options)} for one in sweeps} if options.shard else None
+            {one.folder: one.ids if one.search else {job["trial_id"] for job in mine(one, options)} for one in sweeps}
+            if options.shard
+            else None
         )
         mirror = Mirror([one.folder for one in sweeps], resolve(tracking_uri, results), only=only)
     absolute = tuple(str(Path(one).resolve()) if one.endswith(".py") else one for one in plugins)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.options import DataRoot, Force, Only, Plugins, Results, Set, Smoke, load_plugins, plans
 from harness.cli.running import FAILURES
-from harness.cli.sweeps import fingerprints, sweep_of
+from harness.cli.sweeps import fingerprints, known, sweep_of
 from harness.errors import UsageError
-from harness.records import Writer
+from harness.records import FINISHED, Writer, scan
 
 if TYPE_CHECKING:
-    from harness.launch.options import Task
+    from harness.launch.options import Sweep, Task
 
 
 def trial(
@@ -36,13 +36,16 @@ def trial(
     from harness.launch.queue import due
 
     [planned] = plans([file], settings, filters, smoke)
-    chosen = [one for one in planned.trials if one.trial_id.startswith(trial_id)][: None if trial_id else 1]
+    sweep = known(sweep_of(planned, results, fingerprints(planned, data_root)))
+    chosen = [job for job in sweep.jobs if job["trial_id"].startswith(trial_id)]
+    if not trial_id:
+        chosen = _first(sweep, chosen)
     if not chosen:
         raise UsageError(f"{file} plans no trial '{trial_id}'. See the ids with: harness plan {file} --json.")
     if len(chosen) > 1:
         raise UsageError(f"{len(chosen)} trials of {file} begin with '{trial_id}'. Give more digits.")
-    sweep = sweep_of(replace(planned, trials=tuple(chosen)), results, fingerprints(planned, data_root))
-    name = chosen[0].trial_id
+    sweep = replace(sweep, jobs=chosen)
+    name = chosen[0]["trial_id"]
     with lock.driver(sweep.folder):
         todo = due(sweep, Options(force=force, retry_statuses=FAILURES))
         if not todo.tasks:
@@ -51,6 +54,14 @@ def trial(
         status = _here(todo.tasks[0], data_root)
     print(f"{name}: {status}")
     raise typer.Exit({"done": 0, "unsupported": 0, "stopped": 0, "interrupted": 130}.get(status, 1))
+
+
+def _first(sweep: Sweep, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first job of a plan; of a search the first that has not ended, since its first are soon behind it."""
+    states = scan(sweep.folder) if sweep.folder.is_dir() else {}
+    waiting = [job for job in jobs if job["trial_id"] not in states or states[job["trial_id"]].status not in FINISHED]
+    searched = any("tune" in job["ablation"] for job in jobs)
+    return (waiting or jobs)[:1] if searched else jobs[:1]
 
 
 def _here(task: Task, data_root: Path | None) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import Results, folders
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.records import State
 
 PLANNED = ".plan.json"
 
@@ -25,16 +30,15 @@ def status(
     chosen = folders(names, results) if names else sorted({path.parent for path in results.glob("*/*.jsonl*")})
     for folder in chosen:
         states = scan(folder)
-        planned = _planned(folder)
-        counts = Counter(state.status for state in states.values())
-        waiting = [trial_id for trial_id in planned if trial_id not in states]
+        stages = _stages(folder, states)
         if as_json:
-            print(json.dumps({"ablation": folder.name, "waiting": len(waiting), **counts}))
+            whole = sum(stages.values(), Counter())
+            apart = {stage: dict(counts) for stage, counts in stages.items() if stage}
+            print(json.dumps({"ablation": folder.name, "waiting": 0, **whole, **apart}))
             continue
-        parts = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
-        if waiting:
-            parts.append(f"{len(waiting)} waiting")
-        print(f"{folder.name}: {', '.join(parts) or 'no trials'}")
+        for stage, counts in stages.items():
+            parts = [f"{counts[name]} {name}" for name in (*STATUSES, "waiting") if counts[name]]
+            print(f"{folder.name}{stage and f', {stage}'}: {', '.join(parts) or 'no trials'}")
         reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
         for state in states.values():
             if state.status not in ("done", "interrupted"):
@@ -44,16 +48,30 @@ def status(
             print(f"  {kind}: {reason} ({ids[0]}{more})")
 
 
-def remember(folder: Path, trial_ids: list[str]) -> None:
-    """Note what a run planned, so that `harness status` can count what is waiting."""
+def remember(folder: Path, planned: Plan) -> None:
+    """Note what a run planned, so that `harness status` can count what is waiting: ids, or how many of each stage."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / PLANNED).write_text(json.dumps(trial_ids))
+    search = planned.search
+    ids = [trial.trial_id for trial in planned.trials]
+    stages = {stage: count * len(search.arms) for stage, count in search.trials.items()} if search else None
+    (folder / PLANNED).write_text(json.dumps(ids if stages is None else stages))
 
 
-def _planned(folder: Path) -> list[str]:
-    """The trial ids that the last `harness run` planned here."""
+def _stages(folder: Path, states: Mapping[str, State]) -> dict[str, Counter[str]]:
+    """Trials by status, `waiting` among them, for each stage of a search; all in one, "", where nothing was tuned."""
     try:
-        ids: list[str] = json.loads((folder / PLANNED).read_text())
+        planned: list[str] | dict[str, int] = json.loads((folder / PLANNED).read_text())
     except (OSError, ValueError):
-        return []
-    return ids
+        planned = []
+    found: dict[str, Counter[str]] = {} if isinstance(planned, list) else {stage: Counter() for stage in planned}
+    for state in states.values():
+        stage = state.ablation.get("tune", {}).get("stage", "")
+        found.setdefault(stage, Counter())[state.status] += 1
+    if isinstance(planned, list):
+        waiting = {"": sum(trial_id not in states for trial_id in planned)}
+    else:
+        waiting = {stage: count - sum(found[stage].values()) for stage, count in planned.items()}
+    for stage, count in waiting.items():
+        if count > 0:
+            found.setdefault(stage, Counter())["waiting"] = count
+    return found or {"": Counter()}

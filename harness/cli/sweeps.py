@@ -30,11 +30,22 @@ def sweep_of(planned: Plan, results: Path, prints: Mapping[str, str]) -> Sweep:
         max_attempts=resources.max_attempts,
         fingerprints=prints,
         exclusive=ablation.kind == "throughput",
+        search=planned.search,
     )
 
 
+def known(sweep: Sweep) -> Sweep:
+    """The sweep with every trial that is known by now; of a search, those that its records allow."""
+    if sweep.search is None:
+        return sweep
+    from harness.launch import search
+    from harness.launch.options import Options
+
+    return search.known(sweep, Options())
+
+
 def fingerprints(planned: Plan, data_root: Path | None) -> dict[str, str]:
-    """Today's fingerprint of what every trial is made from; each distinct task is asked once.
+    """Today's fingerprint of what every trial, or arm of a search, is made from; each distinct task is asked once.
 
     That is the data of a training trial, and the device and library versions of a timing. Raises EnvironmentProblem
     when data is missing.
@@ -49,10 +60,11 @@ def fingerprints(planned: Plan, data_root: Path | None) -> dict[str, str]:
 
     known: dict[str, str] = {}
     found = {}
-    for one in planned.trials:
+    made = {arm.id: arm.first for arm in planned.search.arms} if planned.search else {}
+    for name, one in made.items() or ((one.trial_id, one) for one in planned.trials):
         choice = one.choices["task"]
         key = json.dumps(choice, sort_keys=True)
         if key not in known:
             known[key] = registry.build("task", TASKS, choice).provenance(data_root).fingerprint
-        found[one.trial_id] = known[key]
+        found[name] = known[key]
     return found

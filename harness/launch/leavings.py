@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-OVER = frozenset({"done", "diverged", "unsupported"})
+OVER = frozenset({"done", "diverged", "unsupported", "stopped"})
 """Statuses after which no checkpoint is needed."""
 
 

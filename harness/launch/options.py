@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    from harness.search import Search
 
 RUNNER = "harness.trial:run"
 
@@ -35,9 +38,13 @@ class Sweep:
     max_attempts: int = 2
     """Attempts that may end `error`, `timeout` or `out_of_memory`, over all runs; `interrupted` does not count."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """Today's data fingerprint by trial id; a finished record with another one is run afresh."""
+    """Today's data fingerprint by trial id, of a search by arm; a finished record with another one is run afresh."""
     exclusive: bool = False
     """One trial at a time with every processor and, where it asks for no number, every GPU, as timings need."""
+    search: Search | None = None
+    """What finds the jobs while it runs, where they are not all known before."""
+    ids: set[str] = field(default_factory=set)
+    """The trials of this process's share of a search, as they become known."""
 
 
 @dataclass(frozen=True)

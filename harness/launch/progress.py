@@ -34,15 +34,15 @@ class Progress:
         self.running: dict[str, float] = {}
         self._began = self._said = time.monotonic()
 
-    def begin(self, name: str, folder: Path, arms: dict[str, str], already: int) -> None:
-        """Start a sweep of the trials in `arms` (their labels), beside `already` finished ones."""
+    def begin(self, name: str, folder: Path, arms: dict[str, str], already: int, unknown: int = 0) -> None:
+        """Start a sweep of the trials in `arms` (their labels) and `unknown` more, beside `already` finished ones."""
         with self._lock:
-            self.name, self.folder, self.total, self.arms = name, folder, len(arms), arms
+            self.name, self.folder, self.total, self.arms = name, folder, len(arms) + unknown, arms
             self.counts.clear()
             self.running.clear()
             self._began = self._said = time.monotonic()
             before = f", {already} finished before" if already else ""
-            self.console.print(f"{name}: {len(arms)} trial{'s' * (len(arms) != 1)} to run{before}", highlight=False)
+            self.console.print(f"{name}: {self.total} trial{'s' * (self.total != 1)} to run{before}", highlight=False)
             if self.console.is_terminal:
                 self._live = Live(console=self.console, auto_refresh=False, transient=True)
                 self._live.start()
@@ -52,6 +52,11 @@ class Progress:
         with self._lock:
             self.total += count
         self.say(f"{self.name}: trying {count} trial{'s' * (count != 1)} again")
+
+    def suggested(self, arms: dict[str, str]) -> None:
+        """Name trials that the sweep had not named when it began."""
+        with self._lock:
+            self.arms |= arms
 
     def started(self, trial_id: str) -> None:
         with self._lock:
@@ -103,9 +108,12 @@ class Progress:
 
 
 def label(job: Row) -> str:
-    """The arm of a trial and its seed, as a person reads them."""
-    arm = [f"{axis} {value}" for axis, value in job.get("ablation", {}).get("arm", {}).items()]
-    return ", ".join([*arm, f"seed {job['spec'].get('seed', 0)}"])
+    """The arm of a trial and its seed, or its number in a search, as a person reads them."""
+    about = job.get("ablation", {})
+    arm = [f"{axis} {value}" for axis, value in about.get("arm", {}).items()]
+    tune = about.get("tune", {})
+    seed = f"seed {job['spec'].get('seed', 0)}"
+    return ", ".join([*arm, f"tuning {tune['index']}" if tune.get("stage") == "tuning" else seed])
 
 
 def _step(partial: Path) -> str:

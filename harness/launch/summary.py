@@ -24,15 +24,20 @@ class Tally:
     used_up: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, tuple[str, str]] = field(default_factory=dict)
+    note: str = ""
+    """Something beside the trials that went wrong, as a sentence without its end."""
+    tried: int = 0
+    """Configurations of a search that diverged, which is what it wanted to know."""
 
-    def add(self, trial_id: str, status: str, reason: str) -> None:
+    def add(self, trial_id: str, status: str, reason: str, tuning: bool = False) -> None:
         self.counts[status] += 1
+        self.tried += tuning and status == "diverged"
         if status not in ("done", "waiting"):
             self.examples.setdefault(status, (trial_id, reason))
 
     @property
     def complete(self) -> bool:
-        return set(self.counts) <= GOOD
+        return {status for status in self.counts if self.counts[status] > (status == "diverged") * self.tried} <= GOOD
 
 
 def print_summary(tallies: Sequence[Tally], stopped_by: str, begun_anew: bool, quiet: bool = False) -> None:
@@ -54,6 +59,8 @@ def print_summary(tallies: Sequence[Tally], stopped_by: str, begun_anew: bool, q
         for status, (trial_id, reason) in tally.examples.items():
             more = f" and {tally.counts[status] - 1} more" if tally.counts[status] > 1 else ""
             say(f"{tally.name}: {status}: {reason or 'no reason given'} ({trial_id}{more})")
+        if tally.note:
+            say(f"{tally.name}: {tally.note}; the records have everything.")
         if tally.used_up:
             say(
                 f"{tally.name}: {tally.used_up} failed trials have used up their attempts; "

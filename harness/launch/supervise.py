@@ -16,6 +16,7 @@ from harness.launch.attempts import FAILED, Earlier, earlier
 from harness.launch.options import Outcome, Task
 from harness.launch.process import Child, kernel_kills
 from harness.launch.stop import GO, KILL, Level
+from harness.launch.stopping import Watch
 
 TICK_S = 0.2
 INTERRUPTED = "interrupted"
@@ -50,6 +51,7 @@ class _Attempt:
         self.number = len(before.history) + 1
         self.trial_id: str = task["job"]["trial_id"]
         self.end: records.Row | None = None
+        self.early = Watch(task["job"].get("stopping"))
 
     def run(self, stop: Level) -> Outcome:
         began = time.monotonic()
@@ -92,6 +94,9 @@ class _Attempt:
             code = child.exit_code
             for row in child.rows():
                 self._take(row)
+                if self.early.verdict:
+                    # What the child has sent since is not kept: how much that is depends on who is faster.
+                    return self.early.verdict
             if self.end is not None:
                 return None
             if code is not None:
@@ -121,20 +126,16 @@ class _Attempt:
                 self.writer.write(self._header())
             self.writer.write(row)
             self.end = row if row["row"] == "end" else None
+            if row["row"] != records.RESUME:
+                self.early.see(row)
+            elif self.early.given:
+                self.early.restart([records.decode(line) for line in records.lines(self.writer.partial)])
 
     def _conclude(self, status: str, reason: str, seconds: float, peak: int | None) -> None:
         """Write the end row that the child could not."""
-        self._take(
-            {
-                "row": "end",
-                "status": status,
-                "reason": reason,
-                "seconds": seconds,
-                "peak_memory_bytes": peak,
-                "attempt": self.number,
-                "time": time.time(),
-            }
-        )
+        end = {"row": "end", "status": status, "reason": reason, "seconds": seconds, "peak_memory_bytes": peak}
+        step = {} if self.early.step is None else {"step": self.early.step}
+        self._take({**end, **step, "attempt": self.number, "time": time.time()})
 
     def _attempt_row(self) -> records.Row:
         return {

@@ -10,25 +10,25 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from harness import records
 from harness.launch import leavings, lock, machine
-from harness.launch.attempts import FAILED
-from harness.launch.executor import Executor, Opened
-from harness.launch.options import Options, Outcome, Sweep, Task
-from harness.launch.progress import Progress, label
+from harness.launch.executor import Opened
+from harness.launch.options import Options, Outcome, Sweep
+from harness.launch.progress import Progress
 from harness.launch.queue import Due, due
+from harness.launch.rounds import labels, rounds, stages
 from harness.launch.stop import GO, KILL, STOP, Stop, on_signals, stop_file
 from harness.launch.summary import Tally, print_summary
 from harness.launch.terminal import captured
 
+if TYPE_CHECKING:
+    from harness.launch.search import Searching
+
 TICK_S = 0.2
-CUTS = 2
-"""Times that a trial is begun again within a run after its supervisor was lost."""
 LAST_WAIT_S = 20.0
 """Time that the executor has to end after a second request to stop."""
 
@@ -45,6 +45,8 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
     with contextlib.ExitStack() as stack:
         for sweep in sweeps:
             stack.enter_context(lock.driver(sweep.folder, options.shard))
+        searches = {sweep.name: _searching(sweep, options) for sweep in sweeps if sweep.search is not None}
+        sweeps = [searches[sweep.name].sweep() if sweep.search is not None else sweep for sweep in sweeps]
         plans = [(sweep, due(sweep, options)) for sweep in sweeps]
         for sweep, plan in plans:
             for state in plan.skipped.values():
@@ -59,13 +61,19 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
         outcomes: dict[str, Outcome] = {}
         if any(plan.tasks for _, plan in plans):
             with _terminal(sweeps, options) as out:
-                _drive(plans, options, stop, Progress(out, options.quiet), outcomes)
-        tallies = [_tally(sweep, plan, outcomes) for sweep, plan in plans]
+                _drive(plans, searches, options, stop, Progress(out, options.quiet), outcomes)
+        tallies = [_tally(sweep, plan, outcomes, searches.get(sweep.name)) for sweep, plan in plans]
         begun_anew = options.force and not any(task["fresh"] for _, plan in plans for task in plan.tasks)
         print_summary(tallies, stop.why if stop.level() else "", begun_anew, options.quiet)
     if all(tally.complete for tally in tallies):
         return 0
     return 130 if stop.level() else 1
+
+
+def _searching(sweep: Sweep, options: Options) -> Searching:
+    from harness.launch.search import Searching
+
+    return Searching(sweep, options)
 
 
 def _terminal(sweeps: Sequence[Sweep], options: Options) -> contextlib.AbstractContextManager[TextIO]:
@@ -75,7 +83,12 @@ def _terminal(sweeps: Sequence[Sweep], options: Options) -> contextlib.AbstractC
 
 
 def _drive(
-    plans: Iterable[tuple[Sweep, Due]], options: Options, stop: Stop, progress: Progress, outcomes: dict[str, Outcome]
+    plans: Iterable[tuple[Sweep, Due]],
+    searches: Mapping[str, Searching],
+    options: Options,
+    stop: Stop,
+    progress: Progress,
+    outcomes: dict[str, Outcome],
 ) -> None:
     """Executors work in a thread of their own, so that signals, the deadline and the drawing stay with this one."""
     began = time.monotonic()
@@ -89,10 +102,14 @@ def _drive(
                     _begin_anew(waiting, stop)
                 for sweep, plan in waiting:
                     if stop.level() == GO:
-                        arms = {task["job"]["trial_id"]: label(task["job"]) for task in plan.tasks}
-                        progress.begin(sweep.name, sweep.folder, arms, len(plan.skipped))
+                        search = searches.get(sweep.name)
+                        unknown = search.unknown() if search else 0
+                        progress.begin(sweep.name, sweep.folder, labels(plan.tasks), len(plan.skipped), unknown)
                         try:
-                            _rounds(executor, sweep, plan.tasks, stop, progress, outcomes)
+                            if search is None:
+                                rounds(executor, sweep, plan.tasks, stop, progress, outcomes)
+                            else:
+                                stages(executor, search, options, stop, progress, outcomes)
                         finally:
                             progress.end()
         except BaseException as caught:
@@ -146,49 +163,21 @@ def _opener(options: Options) -> Opened:
     return tune.opened
 
 
-def _rounds(
-    executor: Executor,
-    sweep: Sweep,
-    tasks: Iterable[Task],
-    stop: Stop,
-    progress: Progress,
-    outcomes: dict[str, Outcome],
-) -> None:
-    """Run the tasks; then again those that were cut or killed, while they have attempts left.
-
-    A trial whose own code raised is left for the next command: the same code would raise again.
-    """
-    waiting = {task["job"]["trial_id"]: task for task in tasks}
-    cuts: Counter[str] = Counter()
-
-    def on_end(outcome: Outcome) -> None:
-        outcomes[outcome.trial_id] = outcome
-        cuts[outcome.trial_id] += outcome.status == "interrupted"
-        progress.ended(outcome)
-
-    while waiting and stop.level() == GO:
-        executor.execute(sweep, list(waiting.values()), stop.level, progress.started, on_end)
-        again = [
-            trial_id
-            for trial_id in waiting
-            if (ended := outcomes.get(trial_id)) is not None
-            and (
-                (ended.status == "interrupted" and cuts[trial_id] <= CUTS)
-                or (ended.status in FAILED and not ended.raised and ended.failures < sweep.max_attempts)
-            )
-        ]
-        waiting = {trial_id: {**waiting[trial_id], "fresh": False} for trial_id in again}
-        if waiting and stop.level() == GO:
-            progress.more(len(waiting))
-
-
-def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome]) -> Tally:
-    """Where every trial of this run stands now, by its record."""
+def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome], search: Searching | None) -> Tally:
+    """Where every trial of this run stands now, by its record; of a search also those that nobody knows yet."""
     states = records.scan(sweep.folder)
-    tally = Tally(sweep.name, used_up=len(plan.used_up))
+    if search is not None:
+        sweep = search.sweep()
+        plan = due(sweep, Options())
+        search.mirror()
+    tally = Tally(sweep.name, used_up=len(plan.used_up), note=search.problem if search else "")
+    tuning = {job["trial_id"] for job in sweep.jobs if job["ablation"].get("tune", {}).get("stage") == "tuning"}
     for trial_id in (*plan.skipped, *plan.used_up):
         state = states.get(trial_id)
-        tally.add(trial_id, state.status if state else "waiting", state.reason if state else "")
+        status, reason = (state.status, state.reason) if state else ("waiting", "")
+        tally.add(trial_id, status, reason, trial_id in tuning)
+    if search is not None and (unknown := search.unknown()):
+        tally.counts["waiting"] += unknown
     for task in plan.tasks:
         trial_id = task["job"]["trial_id"]
         state, outcome = states.get(trial_id), outcomes.get(trial_id)

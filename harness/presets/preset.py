@@ -2,8 +2,9 @@
 
     value of an axis = what its component defaults to < preset, every task < preset, this task < [fixed] < [compare]
 
-Parameters are merged one by one. The word "default" takes a parameter out of the preset again, and another name (of a
-basis, a training, ...) than the preset's leaves nothing of the preset in that axis.
+A tuned parameter stands where [compare] does. Parameters are merged one by one. The word "default" takes a parameter
+out of the preset again, and another name (of a basis, a training, ...) than the preset's leaves nothing of the preset
+in that axis.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ SECTIONS: Table = {
     "verdict": "harness.report.sections.verdict:Verdict",
     "lra": "harness.report.sections.lra:LongRangeArena",
     "delay": "harness.report.sections.delay:Synthetic",
+    "search": "harness.report.sections.search:Search",
     "equivalence": "harness.report.sections.equivalence:Equivalence",
     "throughput": "harness.report.sections.throughput:Throughput",
     "training": "harness.report.sections.training:Training",

@@ -41,7 +41,7 @@ def dates(evidence: Evidence) -> str:
     """The day of the first and of the last record, because the day of the report would change its bytes."""
     days = sorted(
         datetime.datetime.fromtimestamp(float(trial.header["created"]), datetime.UTC).date().isoformat()
-        for trial in evidence.trials
+        for trial in evidence.every_trial
     )
     return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 

@@ -59,6 +59,17 @@ class Trial:
         task: Mapping[str, Any] = self.header.get("task") or {}
         return task
 
+    @property
+    def tune(self) -> Mapping[str, Any]:
+        """What the header says of the search that the trial is of; empty where nothing was tuned."""
+        tune: Mapping[str, Any] = self.header["ablation"].get("tune") or {}
+        return tune
+
+    @property
+    def stage(self) -> str:
+        """`tuning`, `confirmation`, or empty where nothing was tuned."""
+        return str(self.tune.get("stage", ""))
+
     @functools.cached_property
     def table(self) -> dict[tuple[str, str], list[tuple[int, float]]]:
         """(split, name) to its (step, value) pairs, in order."""
@@ -92,6 +103,8 @@ class Study:
     trials: tuple[Trial, ...]
     set_aside: int = 0
     """Records of other forms of the file or with other settings, which cannot be compared with those that are kept."""
+    tuning: tuple[Trial, ...] = ()
+    """The trials by which a search chose the configurations of `trials`; none of their scores is a result."""
 
     @property
     def name(self) -> str:
@@ -109,6 +122,12 @@ class Study:
     @property
     def smoke(self) -> bool:
         return bool(self.ablation.get("smoke"))
+
+    @property
+    def tune(self) -> Mapping[str, Any]:
+        """The search that chose the configurations; empty where nothing was tuned."""
+        tune: Mapping[str, Any] = self.ablation.get("tune") or {}
+        return tune
 
     @property
     def settings(self) -> list[str]:
@@ -198,6 +217,11 @@ class Evidence:
     @property
     def trials(self) -> list[Trial]:
         return [trial for study in self.studies for trial in study.trials]
+
+    @property
+    def every_trial(self) -> list[Trial]:
+        """The trials, and those by which searches chose their configurations."""
+        return [trial for study in self.studies for trial in (*study.trials, *study.tuning)]
 
 
 def canonical(value: Any) -> str:

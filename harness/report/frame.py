@@ -74,6 +74,8 @@ def identity(record: Record) -> dict[str, Any]:
     if header.get("backend"):
         about["backend"] = header["backend"]
     about["device"] = header.get("device", {}).get("kind", "")
+    if tune := ablation.get("tune"):
+        about |= {"stage": tune["stage"], **tune["values"]}
     return about | {axis: str(label) for axis, label in ablation["arm"].items()}
 
 

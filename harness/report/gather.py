@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness import records
 from harness.errors import UsageError
 from harness.records import Record
+from harness.report import searches
 from harness.report.evidence import Study, Trial, canonical
 
-BESIDE_THE_TRIAL = ("question", "expect", "labels", "repeats", "tolerance", "compare", "resources")
+BESIDE_THE_TRIAL = ("question", "expect", "labels", "repeats", "tolerance", "compare", "tune", "resources")
 """Keys of the file that do not reach into a trial of an arm: a `--set` of one leaves the trials comparable."""
 
 
@@ -59,36 +62,42 @@ def _study(group: list[Record]) -> Study:
     """
     newest_first = sorted(group, key=lambda record: (-float(record.header["created"]), record.trial_id))
     text = newest_first[0].header["ablation"].get("text")
-    forms = Counter(_form(record) for record in newest_first if record.header["ablation"].get("text") == text)
+    tuned = searches.parts(newest_first[0])
+    forms = Counter(_form(record, tuned) for record in newest_first if record.header["ablation"].get("text") == text)
     form = forms.most_common(1)[0][0]
-    own = [record for record in newest_first if _form(record) == form]
-    ablation = own[0].header["ablation"]
+    own = [record for record in newest_first if _form(record, tuned) == form]
+    ablation = next((one for record in own if "tune" in (one := record.header["ablation"])), own[0].header["ablation"])
     identity: dict[str, str] = {}
     taken: set[tuple[str, int]] = set()
     kept = []
-    for record in own:
-        trial = Trial(record)
+    for trial in searches.final([Trial(record) for record in own]):
         arm = canonical(trial.labels)
         rest = canonical({key: value for key, value in trial.spec.items() if key != "seed"})
-        fits = set(trial.labels) == set(ablation["compare"]) and all(
-            label in map(str, ablation["levels"][axis]) for axis, label in trial.labels.items()
-        )
-        if fits and identity.setdefault(arm, rest) == rest and (arm, trial.seed) not in taken:
+        if tuned and trial.stage != searches.CONFIRMATION and arm not in identity:
+            continue
+        if _fits(trial, ablation) and identity.setdefault(arm, rest) == rest and (arm, trial.seed) not in taken:
             taken.add((arm, trial.seed))
             kept.append(trial)
-    whole = Study(ablation, tuple(kept), set_aside=len(group) - len(kept))
+    tuning = searches.tuning([trial for record in own if _fits(trial := Trial(record), ablation)]) if tuned else ()
+    whole = Study(ablation, tuple(kept), len(group) - len(kept) - len(tuning), tuning)
     ordered = tuple(trial for trials in whole.arms().values() for trial in trials)
-    return Study(ablation, ordered, whole.set_aside)
+    return replace(whole, trials=ordered)
 
 
-def _form(record: Record) -> str:
-    """What all arms of a study must share: the settings, and the parts of the spec that no axis compares.
+def _fits(trial: Trial, ablation: Mapping[str, Any]) -> bool:
+    return set(trial.labels) == set(ablation["compare"]) and all(
+        label in map(str, ablation["levels"][axis]) for axis, label in trial.labels.items()
+    )
+
+
+def _form(record: Record, tuned: Set[str]) -> str:
+    """What all arms of a study must share: the settings, and the parts of the spec that are not compared or tuned.
 
     The settings count beside the spec, because a compared part writes out defaults that follow from its level (the
     discretisation from the structure), which cannot be told from a parameter that was set for one arm alone.
     """
     ablation, spec = record.header["ablation"], record.header["spec"]
-    compared = {str(axis).partition(".")[0] for axis in ablation["compare"]}
+    compared = {str(axis).partition(".")[0] for axis in ablation["compare"]} | tuned
     compared |= {*(ablation.get("cases") or []), *(ablation.get("preset_axes") or [])}
     shared = {key: value for key, value in spec.items() if key != "seed" and key not in compared}
     given = map(str, ablation.get("settings") or [])

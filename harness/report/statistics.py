@@ -90,6 +90,20 @@ def paired_difference(first: Mapping[Hashable, float], second: Mapping[Hashable,
     return Difference(mean_interval(d), p)
 
 
+def expected_best(scores: Sequence[float], n: int, higher_is_better: bool = True) -> float:
+    """E[max of n draws] from the N scores: sum_i v_(i) ((i/N)^n - ((i-1)/N)^n), v_(1) <= ... <= v_(N).
+
+    Dodge et al. 2019, Show Your Work: Improved Reporting of Experimental Results, section 3. The draws are independent
+    there, as those of a random search are. nan for no scores.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    v = np.sort(sign * np.asarray(scores, dtype=np.float64))
+    if len(v) == 0:
+        return math.nan
+    share = np.arange(len(v) + 1) / len(v)
+    return sign * float(np.dot(v, share[1:] ** n - share[:-1] ** n))
+
+
 def binomial_standard_error(share: float, examples: int) -> float:
     """sqrt(p (1 - p) / M): how far an accuracy on M test examples is from the model's own."""
     return math.sqrt(share * (1 - share) / examples)

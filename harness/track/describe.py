@@ -34,10 +34,12 @@ def milliseconds(seconds: float) -> int:
 
 
 def run_name(header: Row) -> str:
-    """Such as "legs · dt 0.001..0.1 · seed 0": basis, dt, the other compared axes, the seed."""
+    """Such as "legs · dt 0.001..0.1 · seed 0": basis, dt, the other compared axes, the seed or tuning number."""
     spec, arm = header["spec"], header["ablation"].get("arm", {})
     others = [f"{axis} {label}" for axis, label in arm.items() if axis not in ("basis", "dt")]
-    return " · ".join([_label("basis", spec, arm), f"dt {_label('dt', spec, arm)}", *others, f"seed {spec['seed']}"])
+    tune = header["ablation"].get("tune", {})
+    last = f"tuning {tune['index']}" if tune.get("stage") == "tuning" else f"seed {spec['seed']}"
+    return " · ".join([_label("basis", spec, arm), f"dt {_label('dt', spec, arm)}", *others, last])
 
 
 def params(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -65,6 +67,7 @@ def tags(header: Row) -> dict[str, str]:
         "backend": backend,
         "task": spec.get("task", {}).get("name"),
         "seed": spec["seed"],
+        "stage": ablation.get("tune", {}).get("stage"),
         "git_commit": commit,
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "harness",

@@ -48,7 +48,7 @@ class Folder:
 
     def __init__(self, path: Path, uri: str, thorough: bool, only: Collection[str] | None = None) -> None:
         self.path, self.uri, self.thorough = path, uri, thorough
-        self.only = None if only is None else frozenset(only)
+        self.only = only
         self.refused: dict[str, str] = {}
         """Trial id to the reason for which the store, which answers, does not take its record."""
         self._runs: Runs | None = None

@@ -27,7 +27,7 @@ class Mirror:
     Neither starting nor the sweep waits for the store; stopping waits at most `patience_s`. While the store
     does not answer, the thread tries again, ever more rarely. `thorough` compares every record with the
     store even when that remembers the folder as delivered. `only` gives the ids of the trials that are this
-    process's to ship, by folder, where several processes share one (`--shard`).
+    process's to ship, by folder, where several processes share one (`--shard`); a search adds to them as it goes.
     """
 
     def __init__(

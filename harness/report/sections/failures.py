@@ -55,6 +55,9 @@ def _part(study: Study) -> Part:
         for trial in wrong
     ]
     sentences = []
+    if unlike := Counter(trial.status for trial in study.tuning if trial.status != "done"):
+        said = words.listed(f"{unlike[status]} {status}" for status in STATUSES if unlike[status])
+        sentences.append(f"Of {words.count(len(study.tuning), 'tuning trial')}, {said}; they are listed under Search.")
     absent = study.planned - len(study.trials)
     if absent > 0:
         sentences.append(f"{words.count(absent, 'planned trial')} of {study.planned} have no record yet.")

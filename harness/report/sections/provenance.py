@@ -24,6 +24,10 @@ STATISTICS = (
     "Model selection: the best step on validation; the test set is read once, at that step.",
     "Timings: median and quartiles over interleaved repeats; ratios by circular block bootstrap of log-ratios.",
 )
+SEARCHES = (
+    "Searches: every arm tries the same number of configurations on a seed of their own; the one that is best on "
+    "validation is trained again on fresh seeds, and those scores alone are reported."
+)
 PLUGIN_FILE = "harness_plugin_"
 """What the name of a module begins with that was loaded from a file."""
 
@@ -36,14 +40,16 @@ class Provenance(SectionBuilder):
         return True
 
     def build(self, evidence: Evidence) -> Section:
-        return Section("Method and provenance", STATISTICS, tuple(_part(study) for study in evidence.studies))
+        said = (*STATISTICS, SEARCHES) if any(study.tune for study in evidence.studies) else STATISTICS
+        return Section("Method and provenance", said, tuple(_part(study) for study in evidence.studies))
 
 
 def _part(study: Study) -> Part:
-    headers = [trial.header for trial in study.trials]
+    headers = [trial.header for trial in (*study.trials, *study.tuning)]
     facts = {
         "Reproduce": _command(study),
         "Trials": f"{len(study.trials)} of {study.planned} planned",
+        "Tuning": f"{len(study.tuning)} trials from seed {study.tune['seed']} on" if study.tune else "",
         "Seeds": words.listed(str(seed) for seed in sorted({trial.seed for trial in study.trials})),
         "Run": _dates(float(header["created"]) for header in headers),
         "Commit": _each(_commit(header.get("git") or {}) for header in headers),
@@ -96,7 +102,7 @@ def _part(study: Study) -> Part:
 
 def _command(study: Study) -> str:
     """The command that plans the same trials, with a stand-in for what a record does not know: where things lie."""
-    headers = [trial.header for trial in study.trials]
+    headers = [trial.header for trial in (*study.trials, *study.tuning)]
     command = ["harness", "run", study.file, *(["--smoke"] if study.smoke else [])]
     for setting in study.settings:
         command += ["--set", setting]

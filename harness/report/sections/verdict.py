@@ -36,6 +36,11 @@ def part(study: Study) -> Part:
             f" Set aside, because it comes from another form of the file or was run with other settings: "
             f"{words.count(study.set_aside, 'record')}."
         )
+    if study.tune:
+        tried = words.count(study.tune["trials"], "configuration")
+        counted += (
+            f" Each arm's configuration is the best on validation of {tried}, confirmed on fresh seeds (see Search)."
+        )
     told = (f"Read it with these labels: {'; '.join(study.labels)}.",) if study.labels else ()
     if done == 0:
         return Part(study.name, quotes, "Cannot tell: no trial is done.", (counted, *told))
