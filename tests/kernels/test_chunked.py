@@ -139,3 +139,22 @@ def test_a_backend_chunks_or_says_that_it_does_not(name: str, structure: str) ->
         assert backend.application(asked) == "chunked"
         exact = fft_conv(u.double(), recurrence(ssm, "bilinear", 300))
         assert (backend.layer(u, ssm, asked) - exact).norm() <= 4 * tolerance(request) * exact.norm()
+
+
+@pytest.mark.parametrize(
+    ("structure", "state", "length", "expected"),
+    [
+        ("diagonal", 64, 1024, "fft"),
+        ("diagonal", 64, 65536, "chunked"),
+        ("diagonal", 4, 4096, "chunked"),
+        ("diagonal", 256, 4096, "fft"),
+        ("dplr", 64, 16384, "chunked"),
+    ],
+)
+def test_auto_applies_what_the_growth_study_found_faster(
+    structure: str, state: int, length: int, expected: str
+) -> None:
+    """Forward and backward together, reports/kernels-growth."""
+    request = request_for(structure, "zoh", "float32", Shape(length, 64, state // 2, 1))
+    backend: Backend = lookup("backend", KERNELS, "auto")()
+    assert backend.application(dataclasses.replace(request, application="auto")) == expected
