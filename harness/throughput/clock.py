@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 import torch
 
 Timed = Callable[[], object]
+
+SHORT_S = 0.1
+"""A shorter call on a processor finds in the caches what it left there itself, by a call before that is not timed:
+after another contestant's, calls of a millisecond took up to 1.5 times as long (kernels-growth, November 2026)."""
+SPAN_S = 0.02
+"""A shorter one is made as often as fills this, and its mean is the timing."""
 
 
 class Clock:
@@ -34,6 +41,19 @@ class Clock:
         end.record()
         end.synchronize()
         return float(begin.elapsed_time(end)) / 1e3
+
+    def steady(self, call: Timed, about_s: float) -> float:
+        """Seconds of one call as it repeats, where it takes `about_s`."""
+        if self.cuda or about_s >= SHORT_S:
+            return self(call)
+        call()
+        times = math.ceil(SPAN_S / max(about_s, 1e-6))
+
+        def repeated() -> None:
+            for _ in range(times):
+                call()
+
+        return self(repeated) / times
 
 
 def captured(call: Timed) -> Timed:

@@ -39,7 +39,7 @@ def time_rounds(bench: Bench, fitting: Mapping[Contestant, tuple[str, ...]]) -> 
             once = label.removesuffix(AGAIN), where
             if repeat % stride and least[once] > SLOW_S:
                 continue
-            seconds = bench.clock(ready[key])
+            seconds = bench.clock.steady(ready[key], least[once])
             bench.metric(label, f"{where}_s", seconds, split="timing", step=repeat)
             if repeat == 0:
                 least[once] = min(least[once], seconds)
