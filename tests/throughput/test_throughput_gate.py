@@ -110,7 +110,7 @@ def test_a_kernel_is_not_allowed_the_error_of_the_reference_s_gradients() -> Non
     cotangent = torch.randn(1, 1, 2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     verdict = Gate(Generation(ssm, request, cotangent)).judge(parse("seen", applied=False))
     assert verdict.tolerance == pytest.approx(2 * verdict.output + 64 * 2.0**-23)
-    assert verdict.gradient_tolerance == pytest.approx(2 * verdict.gradient + 64 * 2.0**-23)
+    assert verdict.gradient_tolerance == pytest.approx(2 * verdict.gradient + 1e-3)
 
 
 def test_in_float64_no_backend_answers_for_the_rounding_of_the_truth() -> None:

@@ -11,7 +11,7 @@ import throughput_fakes as fakes
 import torch
 
 from harness import environment, trial
-from harness.throughput import gate, rounds, timer
+from harness.throughput import clock, gate, rounds, timer
 from harness.throughput.fingerprint import fingerprint
 from harness.throughput.generation import Generation
 from harness.throughput.layer import Layer
@@ -59,8 +59,18 @@ def test_without_its_baseline_a_timing_has_no_second_one(monkeypatch: pytest.Mon
 
 def test_every_backend_is_warmed_up_also_behind_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "SLOW_S", 0.0)
+    monkeypatch.setattr(clock, "SHORT_S", 0.0)
     fakes.measured("reference", "seen", direction="forward", repeats=1)
     assert [heads for heads, _ in fakes.Seen.calls].count(fakes.HEADS) == 2
+
+
+@pytest.mark.parametrize(("about_s", "calls"), [(0.2, 1), (0.1, 1), (0.015, 1 + 2), (0.005, 1 + 4)])
+def test_a_short_call_is_warmed_and_repeated_and_its_timing_is_of_one(
+    about_s: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[None] = []
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: 3.0 * len(made))
+    assert clock.Clock("cpu").steady(lambda: made.append(None), about_s) == 3.0 and len(made) == calls
 
 
 def test_slow_calls_are_repeated_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
