@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from harness.cli import data, doctor, exchange, listing, planning, reporting, running, single, status
+from harness.cli import cluster, data, doctor, exchange, listing, planning, reporting, running, single, status
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("doctor")(doctor.doctor)
 app.command("retry")(running.retry)
 app.command("pull")(exchange.pull)
 app.command("push")(exchange.push)
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:
