@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from harness.cli import cluster, data, doctor, exchange, listing, planning, reporting, running, single, status
+from harness.cli import cluster, data, doctor, exchange, listing, logs, planning, reporting, running, single, status
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("plan")(planning.plan)
 app.command("run")(running.run)
 app.command("status")(status.status)
+app.command("logs")(logs.logs)
 app.command("trial")(single.trial)
 app.command("report")(reporting.report)
 app.command("ui")(exchange.ui)

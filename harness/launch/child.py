@@ -26,7 +26,7 @@ from typing import Any
 
 from harness import records, registry
 from harness.errors import Diverged, HarnessError, Interrupted, Unsupported
-from harness.launch import leavings
+from harness.launch import leavings, log
 from harness.launch.options import Task
 
 BEAT_S = 1.0
@@ -64,7 +64,7 @@ class Lines:
 
 
 def main(
-    connection: Connection, task: Task, log: str, attempt: int, kept_rows: int, history: list[dict[str, str]]
+    connection: Connection, task: Task, log_file: str, attempt: int, kept_rows: int, history: list[dict[str, str]]
 ) -> None:
     """Run one attempt. Everything that goes wrong here becomes an end row; what cannot is the supervisor's."""
     asked = threading.Event()
@@ -75,7 +75,7 @@ def main(
     with contextlib.suppress(OSError):
         os.setsid()
     _die_with_the_supervisor()
-    _write_to(log)
+    _write_to(log_file, attempt)
     lines = Lines(connection.fileno())
     threading.Thread(target=lines.beat, daemon=True).start()
     started = time.monotonic()
@@ -135,9 +135,10 @@ def _die_with_the_supervisor() -> None:
             os.close(held)
 
 
-def _write_to(log: str) -> None:
+def _write_to(path: str, attempt: int) -> None:
     """Send what libraries print to the trial's log; a fatal signal leaves the stack of every thread there."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.write(descriptor, log.heading(attempt).encode())
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)

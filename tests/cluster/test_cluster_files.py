@@ -26,6 +26,8 @@ from harness.errors import UsageError
 
 HERE = Path(__file__).resolve().parent
 HOSTILE = """a b'"$(touch pwned)`touch pwned`\n#SBATCH --wrap=x\n'; touch pwned; '{{ 7 * 7 }}: &a *b !!c"""
+HEAR = 'printf "%s\\0" "$@" > heard'
+"""A `harness` that notes its words."""
 STUDY = """question = "Which?"
 expect = "LegT: 'as' \\"told\\" # ünd"
 
@@ -119,14 +121,14 @@ def test_a_script_has_the_options_that_were_asked_for(study: Path) -> None:
 
 
 def test_no_name_or_setting_adds_a_directive_or_runs_anything(study: Path, tmp_path: Path) -> None:
-    script = printed("slurm", study, "--array", "3", "--set", f"labels=['''{HOSTILE}''']", "--bin", str(tmp_path))
+    variables = slurm(tmp_path, HEAR, SLURM_ARRAY_TASK_ID="2", SLURM_JOB_ID="7")
+    setting = f"labels=['''{HOSTILE}''']"
+    script = printed("slurm", study, "--array", "3", "--set", setting, "--bin", tmp_path / "binaries")
     assert directives(script).keys() == directives(printed("slurm", study, "--array", "3")).keys()
-    heard = 'printf "%s\\\\0" "$@" > heard'
-    variables = slurm(tmp_path, heard.replace("\\\\", "\\"), SLURM_ARRAY_TASK_ID="2", SLURM_JOB_ID="7")
     subprocess.run(["bash"], input=script, text=True, env=variables, check=True, cwd=tmp_path)
     words = Path("heard").read_text().split("\0")[:-1]
     assert words == [
-        *("run", str(study), "--results", "results", "--set", f"labels=['''{HOSTILE}''']", "--executor", "local"),
+        *("run", str(study), "--results", "results", "--set", setting, "--executor", "local"),
         *("--no-mlflow", "--shard", "2/3"),
     ]
     assert not Path("pwned").exists()
@@ -138,7 +140,7 @@ def test_a_job_out_of_time_queues_itself_again_and_a_cancelled_one_does_not(
 ) -> None:
     trial = "trap 'exit 130' USR1 TERM; touch begun; while :; do sleep 0.05; done"
     variables = slurm(tmp_path, trial, SLURM_ARRAY_TASK_ID="1", SLURM_JOB_ID="7")
-    Path("job").write_text(printed("slurm", study, "--array", "3"))
+    Path("job").write_text(printed("slurm", study, "--array", "3", "--bin", tmp_path / "binaries"))
     job = subprocess.Popen(["bash", "job"], env=variables)
     end = time.monotonic() + 30
     while not Path("begun").exists() and time.monotonic() < end:
@@ -183,7 +185,7 @@ def test_the_manifest_carries_the_question_and_the_command_as_they_are(study: Pa
     config, job = rayjob(study, "--set", f"labels=['''{HOSTILE}''']")
     assert config["data"][study.name] == STUDY
     assert job["spec"]["entrypoint"] == "sh /sweep/run.sh"
-    variables = slurm(tmp_path, 'printf "%s\\0" "$@" > heard')
+    variables = slurm(tmp_path, HEAR)
     subprocess.run(["sh"], input=config["data"]["run.sh"], text=True, env=variables, check=True, cwd=tmp_path)
     assert Path("heard").read_text().split("\0")[:-1] == [
         *("run", f"/sweep/{study.name}", "--results", "/shared/results", "--set", f"labels=['''{HOSTILE}''']"),
