@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from harness import platforms
 from harness.cli import cluster, data, doctor, exchange, listing, logs, planning, reporting, running, single, status
 from harness.errors import HarnessError
 
@@ -35,6 +36,7 @@ app.add_typer(cluster.app, name="cluster")
 def main() -> None:
     """Run a command; an error of the user's is one sentence and its exit code, never a traceback."""
     try:
+        platforms.refuse_windows()
         app()
     except HarnessError as problem:
         print(f"harness: {problem}", file=sys.stderr)

@@ -8,7 +8,6 @@ also works while native code holds the interpreter's lock.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import importlib
 import multiprocessing
@@ -24,13 +23,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from harness import records, registry
+from harness import platforms, records, registry
 from harness.errors import Diverged, HarnessError, Interrupted, Unsupported
 from harness.launch import leavings, log
 from harness.launch.options import Task
 
 BEAT_S = 1.0
-_PR_SET_PDEATHSIG = 1
 _STATUS_OF = {
     Unsupported: "unsupported",
     Diverged: "diverged",
@@ -127,12 +125,11 @@ def _die_with_the_supervisor() -> None:
             os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The fork server ends when the last holder of this descriptor does; kept open here, it would wait for us.
-        held = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_alive_fd", None)
-        if held is not None:
-            os.close(held)
+    platforms.die_with_parent()
+    # The fork server ends when the last holder of this descriptor does; kept open here, it would wait for us.
+    held = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_alive_fd", None)
+    if held is not None:
+        os.close(held)
 
 
 def _write_to(path: str, attempt: int) -> None:

@@ -1,4 +1,4 @@
-"""A handle on one child: started from a warm fork server, read line by line, never waited for without limit."""
+"""A handle on one child: started from a warm fork server (where there is one), read line by line, never waited for without limit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import platforms
 from harness.launch import child, log
 from harness.launch.options import Task
 from harness.records import Row, decode
@@ -31,7 +32,7 @@ class Child:
     def __init__(self, task: Task, attempt: int, kept_rows: int, history: list[dict[str, str]]) -> None:
         self.log = log.file(Path(task["folder"]), task["job"]["trial_id"])
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context("forkserver")
+        context = multiprocessing.get_context(platforms.start_method())
         context.set_forkserver_preload([*PRELOAD, task["runner"].partition(":")[0]])
         self._reader, writer = context.Pipe(duplex=False)
         self._process = context.Process(
