@@ -12,8 +12,8 @@ from harness.errors import EnvironmentProblem
 ELSEWHERE: Mapping[str, str] = {
     "fork server": "each trial starts in a fresh process, which loads torch for some seconds; elsewhere than on Linux "
     "a fork of a process that has loaded it is not safe",
-    "parent-death signal": "a trial ends with its killed driver by a thread that waits for that, which cannot run while "
-    "native code holds the interpreter's lock; such a trial has to be killed by hand",
+    "parent-death signal": "a thread of each trial ends it with its killed driver, which it cannot while native code "
+    "holds the interpreter's lock; such a trial has to be killed by hand",
     "/proc/vmstat": "a trial that the system kills for memory ends `error`, killed by SIGKILL, and is not tried again "
     "with less memory; memory_gib under [resources] ends it `out_of_memory` before that",
     "/proc/driver/nvidia": "no GPU is looked for; trials run on the processor",
@@ -31,7 +31,7 @@ def linux() -> bool:
 
 
 def refuse_windows() -> None:
-    """Raises EnvironmentProblem on Windows, whose processes have neither signals nor file locks as they are used here."""
+    """Raises EnvironmentProblem on Windows, whose processes lack the signals and file locks that are used here."""
     if sys.platform == "win32":
         raise EnvironmentProblem("Windows is not supported. Use Linux, or the Windows Subsystem for Linux.")
 

@@ -38,7 +38,9 @@ def slurm(
     cpus: Cpus = None,
     gpus: Gpus = None,
     memory: Memory = None,
-    time: Annotated[str, typer.Option("--time", metavar="24h", help="Time of the job, after which it goes on.")] = "24h",
+    time: Annotated[
+        str, typer.Option("--time", metavar="24h", help="Time of the job, after which it goes on.")
+    ] = "24h",
     partition: Annotated[str | None, typer.Option("--partition")] = None,
     account: Annotated[str | None, typer.Option("--account")] = None,
     sbatch: Annotated[list[str], typer.Option("--sbatch", metavar="--qos=high", help="Another sbatch option.")] = [],  # noqa: B006
@@ -98,7 +100,9 @@ def kuberay(
     cpus: Cpus = None,
     gpus: Gpus = None,
     memory: Memory = None,
-    time: Annotated[str | None, typer.Option("--time", metavar="24h", help="Time after which Kubernetes ends it.")] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", metavar="24h", help="Time after which Kubernetes ends it.")
+    ] = None,
     settings: Set = [],  # noqa: B006
     filters: Only = [],  # noqa: B006
     smoke: Smoke = False,

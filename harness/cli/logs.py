@@ -74,7 +74,7 @@ def _read(path: Path) -> _Past:
     if record.end and record.end.get("reason"):
         last += f": {record.end['reason']}"
     known = {len(ends) + 1, *parts(file(path.parent, _id(path)))}
-    ends |= {number: "" for number in range(len(ends) + 1, max(known) + 1)}
+    ends |= dict.fromkeys(range(len(ends) + 1, max(known) + 1), "")
     ends[max(ends)] = last
     return _Past(ends, (record.end or {}).get("traceback", ""))
 
@@ -113,7 +113,9 @@ def _one(text: str, known: list[tuple[Path, State]], results: Path) -> State:
     found = named or [state for state in states if text and _id(state.path).startswith(text)]
     if not found:
         near = did_you_mean(text, [name for state in states for name in (_id(state.path), *_names(state))])
-        raise UsageError(f"No trial is called '{text}' in '{results}'. {near}See the ids with: harness plan FILE --json.")
+        raise UsageError(
+            f"No trial is called '{text}' in '{results}'. {near}See the ids with: harness plan FILE --json."
+        )
     if len(found) > 1:
         some = ", ".join(_name(state) for state in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""

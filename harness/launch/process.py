@@ -1,4 +1,7 @@
-"""A handle on one child: started from a warm fork server (where there is one), read line by line, never waited for without limit."""
+"""A handle on one child: started from a warm fork server or, elsewhere than on Linux, from nothing; read line by line.
+
+It is never waited for without limit.
+"""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from harness import platforms
-
 # An optimiser's first step imports this, for seconds; here a warm process has it before it forks its trials.
 import torch._dynamo
+
+from harness import platforms
 
 
 @contextlib.contextmanager

@@ -193,7 +193,9 @@ def test_the_manifest_carries_the_question_and_the_command_as_they_are(study: Pa
     ]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a\n\n", "  a: b\n\tc \n", "a\r\nb", "é\x85\u2028\x00\x7f", "- x"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "a", "a\n", "a\n\n", "  a: b\n\tc \n", "a\r\nb", "é\x85\u2028\x00\x7f", "- x"]
+)
 def test_a_block_of_yaml_holds_any_text(text: str) -> None:
     from harness.cluster.template import yaml as quoted
     from harness.cluster.template import yaml_block
@@ -213,14 +215,14 @@ def test_hadolint_finds_nothing_in_the_dockerfile(study: Path) -> None:
 def test_the_containers_command_is_the_sweep(study: Path) -> None:
     text = printed("docker", study, "--set", f"labels=['''{HOSTILE}''']")
     [command] = re.findall(r"^CMD (.*)$", text, re.M)
-    assert json.loads(command) == [
-        *("run", str(study), "--results", "results", "--set", f"labels=['''{HOSTILE}''']")
-    ]
+    assert json.loads(command) == [*("run", str(study), "--results", "results", "--set", f"labels=['''{HOSTILE}''']")]
 
 
 def test_every_option_of_a_printed_command_is_one_of_harness_run(study: Path) -> None:
     group: Any = typer.main.get_command(app)
-    known = {name for parameter in group.commands["run"].params for name in (*parameter.opts, *parameter.secondary_opts)}
+    known = {
+        name for parameter in group.commands["run"].params for name in (*parameter.opts, *parameter.secondary_opts)
+    }
     shared = ["--only", "basis=legs", "--smoke", "--data-root", "/data", "--tracking-uri", "http://there:5000"]
     for arguments in (["--storage", "/nfs"], ["--array", "2"]):
         script = printed("slurm", study, *shared, *arguments, "--set", "repeats=2")
@@ -246,5 +248,7 @@ def test_what_cannot_be_put_into_a_file_safely_is_refused(study: Path, command: 
 
 
 def test_out_writes_the_file_and_says_how_to_submit_it(study: Path) -> None:
-    assert printed("slurm", study, "--out", "made/my job").strip() == "made/my job: submit it with: sbatch 'made/my job'"
+    assert (
+        printed("slurm", study, "--out", "made/my job").strip() == "made/my job: submit it with: sbatch 'made/my job'"
+    )
     assert Path("made/my job").read_text() == printed("slurm", study)
