@@ -39,13 +39,16 @@ def test_a_trial_for_which_it_never_suffices_ends_after_the_second_attempt(tmp_p
     assert records.scan(tmp_path)[f"{1:012x}"].attempts == 3
 
 
-class Starving(toys.Toy):
-    """A toy whose loss needs more memory than there is for more than two examples at a time."""
+def starving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on a loss needs more memory than there is for more than two examples at a time."""
+    enough = toys.Toy.loss
 
-    def loss(self, output: torch.Tensor, batch: Any) -> torch.Tensor:
+    def loss(self: toys.Toy, output: torch.Tensor, batch: Any) -> torch.Tensor:
         if len(batch.y) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return super().loss(output, batch)
+        return enough(self, output, batch)
+
+    monkeypatch.setattr(toys.Toy, "loss", loss)
 
 
 def attempts(folder: Path, number: int) -> records.Record:
@@ -66,11 +69,11 @@ def test_the_second_attempt_fits_is_the_same_trial_and_says_how(
 ) -> None:
     toys.register(monkeypatch)
     plenty = attempts(tmp_path / "plenty", 1)
-    monkeypatch.setattr(toys.Toy, "loss", Starving.loss)
-    first = attempts(tmp_path / "scarce", 1)
-    assert first.status == "out_of_memory"
+    starving(monkeypatch)
+    assert attempts(tmp_path / "short", 1).status == "out_of_memory"
     second = attempts(tmp_path / "scarce", 2)
-    assert second.status == "done" and second.header["spec"] == plenty.header["spec"]
+    assert second.status == "done", second.end
+    assert second.header["spec"] == plenty.header["spec"]
     [row] = [one for one in second.rows if one["row"] == "attempt"]
     assert row["accumulate"] == 2
     assert earlier(tmp_path / "scarce", second.trial_id).history[-1] == {
@@ -85,7 +88,7 @@ def test_the_first_step_in_micro_batches_has_the_loss_and_gradient_of_the_whole(
 ) -> None:
     toys.register(monkeypatch)
     plenty = attempts(tmp_path / "plenty", 1)
-    monkeypatch.setattr(toys.Toy, "loss", Starving.loss)
+    starving(monkeypatch)
     second = attempts(tmp_path / "scarce", 2)
     for name in ("loss", "grad_norm"):
         values = [
