@@ -6,6 +6,7 @@ import ctypes
 import signal
 import sys
 from collections.abc import Mapping
+from typing import Literal
 
 from harness.errors import EnvironmentProblem
 
@@ -36,7 +37,7 @@ def refuse_windows() -> None:
         raise EnvironmentProblem("Windows is not supported. Use Linux, or the Windows Subsystem for Linux.")
 
 
-def start_method() -> str:
+def start_method() -> Literal["forkserver", "spawn"]:
     """How a trial's process is started: forked from a warm server, or from nothing."""
     return "forkserver" if linux() else "spawn"
 
@@ -44,7 +45,7 @@ def start_method() -> str:
 def die_with_parent() -> bool:
     """Have the kernel kill this process with the one that forked it; whether it will."""
     set_option = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None) if linux() else None
-    return set_option is not None and set_option(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0
+    return set_option is not None and bool(set_option(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
 
 
 def require_peak_memory() -> None:

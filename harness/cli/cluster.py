@@ -134,7 +134,9 @@ def kuberay(
     there = Path(kuberay.SWEEP, file.name)
     results = Path(kuberay.SHARED, "results")
     command = _command(there, results, settings, filters, smoke, inside, data_root, tracking_uri, storage)
-    files = {w.word("A file's name", path.name): path.read_text(encoding="utf-8") for path in (file, *own)}
+    files: dict[str, str] = {
+        w.word("A file's name", path.name): path.read_text(encoding="utf-8") for path in (file, *own)
+    }
     _hand_over(kuberay.rayjob(cluster, command, files), out, "submit it with: kubectl apply -f {}")
 
 

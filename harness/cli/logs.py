@@ -29,7 +29,7 @@ def logs(
 ) -> None:
     """Print what a trial printed, finished, failed or running, with its traceback where it has one."""
     chosen = folders(of, results) if of else sorted({path.parent for path in results.glob("*/*.jsonl*")})
-    state = _one(trial, [(folder, found) for folder in chosen for found in _states(folder)], results)
+    state = _one(trial, [found for folder in chosen for found in _states(folder)], results)
     past = _read(state.path)
     wanted = attempt or max(past.ends, default=1)
     if wanted not in past.ends:
@@ -104,11 +104,10 @@ def _shown(pieces: Iterable[str]) -> Iterator[str]:
         yield piece
 
 
-def _one(text: str, known: list[tuple[Path, State]], results: Path) -> State:
+def _one(text: str, states: list[State], results: Path) -> State:
     """The only trial of that id, beginning or name."""
-    if not known:
+    if not states:
         raise UsageError(f"There are no records in '{results}'. Run an ablation first: harness run FILE.")
-    states = [state for _, state in known]
     named = [state for state in states if text in _names(state)]
     found = named or [state for state in states if text and _id(state.path).startswith(text)]
     if not found:

@@ -101,11 +101,10 @@ def slurm(folder: Path, harness: str, **variables: str) -> dict[str, str]:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_shellcheck_finds_nothing_in_a_script(variant: str, study: Path) -> None:
     shellcheck = tool("shellcheck", "from Debian, as .ci/run does it")
-    Path("plain.toml").write_text(STUDY)
-    for file, rest in (("plain.toml", []), (str(study), ["--severity=warning"])):
-        script = printed("slurm", file, *VARIANTS[variant])
-        ran = subprocess.run([shellcheck, *rest, "-"], input=script, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stdout
+    # Note SC2016 is about dollars within single quotes, where the hostile folder's name is meant to keep them.
+    script = printed("slurm", study, *VARIANTS[variant])
+    ran = subprocess.run([shellcheck, "-e", "SC2016", "-"], input=script, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_a_node_holds_by_default_what_its_trials_ask_for(study: Path) -> None:
