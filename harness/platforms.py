@@ -6,7 +6,6 @@ import ctypes
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Literal
 
 from harness.errors import EnvironmentProblem
 
@@ -28,6 +27,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def linux() -> bool:
+    """Whether everything in `ELSEWHERE` is there."""
     return sys.platform.startswith("linux")
 
 
@@ -35,11 +35,6 @@ def refuse_windows() -> None:
     """Raises EnvironmentProblem on Windows, whose processes lack the signals and file locks that are used here."""
     if sys.platform == "win32":
         raise EnvironmentProblem("Windows is not supported. Use Linux, or the Windows Subsystem for Linux.")
-
-
-def start_method() -> Literal["forkserver", "spawn"]:
-    """How a trial's process is started: forked from a warm server, or from nothing."""
-    return "forkserver" if linux() else "spawn"
 
 
 def die_with_parent() -> bool:

@@ -68,12 +68,6 @@ def until(true: object, seconds: float = 60.0) -> bool:
     return bool(true())
 
 
-def test_only_linux_forks_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert platforms.start_method() == "forkserver"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert platforms.start_method() == "spawn"
-
-
 def test_a_libc_without_our_options_is_told_from_one_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.training.machine import _keeps_freed_memory
 

@@ -15,6 +15,7 @@ import threading
 import time
 import types
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
 import psutil
@@ -35,7 +36,9 @@ class Child:
     def __init__(self, task: Task, attempt: int, kept_rows: int, history: list[dict[str, str]]) -> None:
         self.log = log.file(Path(task["folder"]), task["job"]["trial_id"])
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context(platforms.start_method())
+        context: ForkServerContext | SpawnContext = (
+            multiprocessing.get_context("forkserver") if platforms.linux() else multiprocessing.get_context("spawn")
+        )
         context.set_forkserver_preload([*PRELOAD, task["runner"].partition(":")[0]])
         self._reader, writer = context.Pipe(duplex=False)
         self._process = context.Process(
