@@ -34,25 +34,54 @@ COMMANDS = {
 }
 
 
+RAY = {
+    "ray": 'echo "$*" >> started; if [ "$1" = start ]; then exec sleep 60; fi',
+    "python": "cat > joined",
+    "harness": 'echo "$RAY_AUTH_MODE ${#RAY_AUTH_TOKEN}" > token; printf "%s\\0" "$@" > heard; exit 7',
+}
+"""Stand-ins for Ray and the driver, where only the script is looked at."""
+
+
+def slurm(folder: Path, commands: dict[str, str]) -> dict[str, str]:
+    """The variables of a job on two nodes, with these commands before all others."""
+    binaries = folder / "binaries"
+    binaries.mkdir()
+    for name, text in commands.items():
+        (binaries / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (binaries / name).chmod(0o755)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    own |= {"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NODELIST": "first,second", "SLURM_JOB_NUM_NODES": "2"}
+    path = f"{binaries}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return own | {"SLURM_CPUS_PER_TASK": "1", "PYTHONPATH": str(ROOT), "PATH": path}
+
+
+def test_a_job_starts_a_head_and_workers_then_the_driver_and_ends_as_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(STUDY)
+    variables = slurm(tmp_path, COMMANDS | RAY)
+    binaries = tmp_path / "binaries"
+    Path("job").write_text(printed("slurm", "mine.toml", "--nodes", "2", "--port", "6379", "--bin", binaries))
+    assert subprocess.run(["bash", "job"], env=variables, timeout=60, check=False).returncode == 7
+    # Head and worker start beside what the script does next, so the order of the notes is not that of the script.
+    check, worker, head = sorted(Path("started").read_text().splitlines())
+    address = head.partition("--node-ip-address=")[2].partition(" ")[0] + ":6379"
+    assert head.startswith("start --head ") and "--block" in head and check == f"health-check --address {address}"
+    assert worker.startswith(f"start --address={address} ") and "ray.nodes()" in Path("joined").read_text()
+    words = Path("heard").read_text().split("\0")[:-1]
+    assert words == ["run", "mine.toml", "--results", "results", "--address", address]
+    assert Path("token").read_text() == "token 64\n" and not Path("asked").exists()
+
+
 @pytest.mark.long
 def test_a_job_starts_ray_on_its_nodes_runs_the_sweep_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text(STUDY)
-    binaries = tmp_path / "binaries"
-    binaries.mkdir()
-    for name, text in COMMANDS.items():
-        (binaries / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
-        (binaries / name).chmod(0o755)
+    variables = slurm(tmp_path, COMMANDS)
     Path("job").write_text(printed("slurm", "mine.toml", "--nodes", "2", "--cpus", "1"))
-    job_id = str(os.getpid() % 20000)
-    variables = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-        **{"SLURM_JOB_ID": job_id, "SLURM_JOB_NODELIST": "first,second", "SLURM_JOB_NUM_NODES": "2"},
-        **{"SLURM_CPUS_PER_TASK": "1", "PYTHONPATH": str(ROOT)},
-        "PATH": f"{binaries}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
     ran = subprocess.run(
         ["bash", "job"], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
     )
@@ -61,7 +90,7 @@ def test_a_job_starts_ray_on_its_nodes_runs_the_sweep_and_leaves_nothing(
     assert [state.status for state in states] == ["done"] * 4, ran.stdout
     assert "Ray's worker on second" in ran.stdout and not Path("asked").exists()
     end = time.monotonic() + 30
-    while (left := processes(f"/tmp/ray-{job_id}")) and time.monotonic() < end:
+    while (left := processes(f"/tmp/ray-{os.getpid()}")) and time.monotonic() < end:
         time.sleep(0.2)
     assert left == []
 
