@@ -36,7 +36,8 @@ COMMANDS = {
 
 RAY = {
     "ray": 'echo "$*" >> started; if [ "$1" = start ]; then exec sleep 60; fi',
-    "python": "cat > joined",
+    # Waits for the worker, as that program of the script does.
+    "python": "cat > joined; until grep -q -e --address= started; do sleep 0.05; done",
     "harness": 'echo "$RAY_AUTH_MODE ${#RAY_AUTH_TOKEN}" > token; printf "%s\\0" "$@" > heard; exit 7',
 }
 """Stand-ins for Ray and the driver, where only the script is looked at."""
