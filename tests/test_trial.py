@@ -64,6 +64,14 @@ def test_evaluations_are_evenly_spaced_and_end_with_the_last_step(done: list[rec
     assert [step for step, _ in metrics(done, "val")["loss"]] == [3, 6, 9]
 
 
+def test_each_evaluation_says_what_the_trial_took_of_its_machine(done: list[records.Row]) -> None:
+    system = metrics(done, "system")
+    assert {"cpu_utilization_percentage", "load_average"} <= set(system)
+    assert {tuple(step for step, _ in series) for series in system.values()} == {(3, 6, 9)}
+    (end,) = [row for row in done if row["row"] == "end"]
+    assert all(0 < value <= end["peak_memory_bytes"] for _, value in system.get("memory_bytes", []))
+
+
 def test_the_header_says_what_ran(done: list[records.Row]) -> None:
     header = done[1]
     assert header["task"] == {

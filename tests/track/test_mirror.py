@@ -236,6 +236,7 @@ def test_params_tags_dataset_and_artifacts_are_there(folder: Path, uri: str) -> 
         "git_commit": "c" * 40,
         "status": "done",
         "attempt": "1",
+        "arm": "legs · dt 0.001..0.1",
         "arm.basis": "legs",
         "arm.dt": "0.001..0.1",
         "labels": "small model",
