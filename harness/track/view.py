@@ -1,4 +1,4 @@
-"""What the UI shows of an experiment at first: the trials, one line for each arm in the charts, the columns that differ.
+"""What the UI shows of an experiment at first: its trials, one line for each arm in charts, the columns that differ.
 
 This is MLflow's "share view": a tag of the experiment holds the state as JSON, and an address ends in the tag's key.
 """

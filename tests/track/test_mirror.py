@@ -269,7 +269,7 @@ def test_a_record_that_the_store_refuses_does_not_hold_up_the_others(folder: Pat
         pass
     assert set(mirror.refused) == {trial_id(2)}
     assert [run.data.tags["status"] for run in Reader(uri).runs()] == ["done", "running", "done"]
-    assert "1 trials" in mirror.message()
+    assert "3 rows of 1 trial (" in mirror.message()
 
 
 def test_the_sweep_of_another_text_has_another_parent(folder: Path, uri: str) -> None:

@@ -66,7 +66,7 @@ def test_a_server_that_refuses_is_named_with_its_cure_and_gets_all_later(fault: 
     assert shown(line.uri, folder.name) == told(folder)
 
 
-@pytest.mark.parametrize("fault", ADVICE)
+@pytest.mark.parametrize("fault", ["dead", *(pytest.param(one, marks=pytest.mark.long) for one in ADVICE if one != "dead")])
 def test_a_server_that_is_gone_in_mid_sweep_and_back_later_gets_all_from_the_sweep_itself(
     fault: str, line: Line, folder: Path
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_server_that_is_gone_in_mid_sweep_and_back_later_gets_all_from_the_swe
     assert shown(line.uri, folder.name) == told(folder)
 
 
-@pytest.mark.parametrize("every", [17, 19, 23])
+@pytest.mark.parametrize("every", [17, *(pytest.param(calls, marks=pytest.mark.long) for calls in (19, 23, 29))])
 def test_answers_that_are_lost_make_no_second_run_and_no_second_row(every: int, line: Line, folder: Path) -> None:
     """An ended trial takes up to 16 calls from the first look to the last word, so each push gets somewhere."""
     for trial in range(3):

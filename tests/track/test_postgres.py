@@ -124,7 +124,10 @@ def test_a_database_that_refuses_or_is_gone_is_one_sentence_without_the_password
 ) -> None:
     folder = tmp_path / FOLDER
     done(folder, 1)
-    for wrong in (databases["bare"].replace(PASSWORD, "mistaken-hunter2"), f"postgresql://me:mistaken-hunter2@127.0.0.1:{free_port()}/x"):
+    for wrong in (
+        databases["bare"].replace(PASSWORD, "mistaken-hunter2"),
+        f"postgresql+psycopg2://me:mistaken-hunter2@127.0.0.1:{free_port()}/x",
+    ):
         with pytest.raises(EnvironmentProblem, match="cannot be opened") as refused:
             push(folder, wrong)
         assert "hunter2" not in str(refused.value)

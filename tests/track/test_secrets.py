@@ -1,4 +1,4 @@
-"""Credentials come from the environment and stay there: not in a record, a log, MLflow, Ray's files or on the screen."""
+"""Credentials come from the environment and stay there: not in a record, a log, MLflow, Ray's files, on the screen."""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ def postgres(*databases: str) -> Iterator[dict[str, str]]:
             at = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}"
             for name in databases:
                 _create(f"{at}/postgres", name)
-            yield {name: f"{at}/{name}" for name in databases}
+            # Without a driver named, SQLAlchemy takes psycopg from its version 2.1 on, and psycopg2 before.
+            yield {name: f"{at}/{name}".replace("postgresql", "postgresql+psycopg2", 1) for name in databases}
         finally:
             call("pg_ctl", "-D", str(folder), "-m", "immediate", "stop")
 

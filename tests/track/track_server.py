@@ -1,4 +1,4 @@
-"""MLflow servers for the tests: its application in this process, `mlflow server` in its own, and a faulty line to one."""
+"""MLflow servers for the tests: its application in this process, `mlflow server` in its own, a faulty line to one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -153,7 +152,7 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING_")}
         self.environment = {**inherited, **store.QUIET, "MLFLOW_BACKEND_STORE_URI": uri, **environment}
         self.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-        self.log = tempfile.TemporaryFile()
+        self.log = artifacts.parent / f"server-{self.port}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
@@ -162,16 +161,16 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self.log.close()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            self.arguments, env=self.environment, stdout=self.log, stderr=self.log, start_new_session=True
-        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.arguments, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         limit = time.monotonic() + 120
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > limit:
-                raise AssertionError(f"the server did not start:\n{self.said()}")
+                raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
             time.sleep(0.2)
 
     def kill(self) -> None:
@@ -179,10 +178,6 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
-
-    def said(self) -> str:
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
 
     def _answers(self) -> bool:
         try:
