@@ -23,8 +23,9 @@ QUIET = {
 }
 ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """MLflow repeats a call whose answer was lost, and a creation repeated is a second run. We look before we repeat."""
-PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-"""Seconds that one call may take, of MLflow's 120; a value that the user set is kept."""
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+"""Seconds that one call may take, of MLflow's 120: sixteen writers at once keep a small server busy for more than 10.
+No trial waits for a call, and the end of a sweep not for all of it. A value that the user set is kept."""
 
 
 def default(results: Path) -> str:

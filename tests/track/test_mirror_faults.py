@@ -66,7 +66,9 @@ def test_a_server_that_refuses_is_named_with_its_cure_and_gets_all_later(fault: 
     assert shown(line.uri, folder.name) == told(folder)
 
 
-@pytest.mark.parametrize("fault", ["dead", *(pytest.param(one, marks=pytest.mark.long) for one in ADVICE if one != "dead")])
+@pytest.mark.parametrize(
+    "fault", ["dead", *(pytest.param(one, marks=pytest.mark.long) for one in ADVICE if one != "dead")]
+)
 def test_a_server_that_is_gone_in_mid_sweep_and_back_later_gets_all_from_the_sweep_itself(
     fault: str, line: Line, folder: Path
 ) -> None:
