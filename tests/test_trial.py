@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,16 @@ def test_every_split_of_the_contract_has_its_rows(done: list[records.Row]) -> No
 
 def test_evaluations_are_evenly_spaced_and_end_with_the_last_step(done: list[records.Row]) -> None:
     assert [step for step, _ in metrics(done, "val")["loss"]] == [3, 6, 9]
+
+
+def test_each_evaluation_says_what_the_trial_took_of_its_machine(done: list[records.Row]) -> None:
+    system = metrics(done, "system")
+    assert {"cpu_utilization_percentage", "load_average"} <= set(system)
+    assert {tuple(step for step, _ in series) for series in system.values()} == {(3, 6, 9)}
+    (end,) = [row for row in done if row["row"] == "end"]
+    # Linux adds pages to the two counts in batches, of at most 64 pages for each processor and kind of page.
+    late = 64 * 3 * (os.cpu_count() or 1) * os.sysconf("SC_PAGE_SIZE")
+    assert all(0 < value <= end["peak_memory_bytes"] + late for _, value in system.get("memory_bytes", []))
 
 
 def test_the_header_says_what_ran(done: list[records.Row]) -> None:

@@ -69,7 +69,8 @@ class Attempt:
 
 def history(record: records.Record) -> list[dict[str, Any]]:
     """Everything a trial measured, in order, without clocks and without what tells one attempt from another."""
-    kept = [row for row in record.rows if row["row"] in ("metric", "array") and row.get("name") not in TIMES]
+    measured = [row for row in record.rows if row["row"] in ("metric", "array") and row.get("split") != "system"]
+    kept = [row for row in measured if row["name"] not in TIMES]
     return [{key: value for key, value in row.items() if key not in ("time", "attempt")} for row in kept]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -24,11 +25,14 @@ def ui(
 
 def push(names: Names, tracking_uri: TrackingUri = None, results: Results = Path("results")) -> None:
     """Deliver the records of ablations to MLflow; what is there already is left alone."""
+    from harness.launch import lock
     from harness.track import exchange, store
 
     uri = store.resolve(tracking_uri, results)
     for folder in folders(names, results):
-        print(f"{folder.name}: {exchange.push(folder, uri)}")
+        # A driver ships what it runs; a second shipper would make second runs.
+        with lock.driver(folder):
+            print(f"{folder.name}: {exchange.push(folder, uri)}")
 
 
 def pull(
@@ -37,11 +41,14 @@ def pull(
     results: Results = Path("results"),
 ) -> None:
     """Rebuild the records of ablations from MLflow."""
+    from harness.launch import lock
     from harness.track import exchange, store
 
     uri = store.resolve(tracking_uri, results)
     file = store.database_file(uri)
     if file is not None and not file.exists():
         raise UsageError(f"There is no MLflow store at '{file}'. Name the one to pull from with --tracking-uri.")
+    here = {folder.name: folder for folder in results.glob("*") if folder.is_dir()}
     for experiment in experiments:
-        print(f"{experiment}: {exchange.pull(uri, experiment, results)}")
+        with lock.driver(here[experiment]) if experiment in here else nullcontext():
+            print(f"{experiment}: {exchange.pull(uri, experiment, results)}")

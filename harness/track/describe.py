@@ -35,11 +35,16 @@ def milliseconds(seconds: float) -> int:
 
 def run_name(header: Row) -> str:
     """Such as "legs · dt 0.001..0.1 · seed 0": basis, dt, the other compared axes, the seed or tuning number."""
+    tune = header["ablation"].get("tune", {})
+    last = f"tuning {tune['index']}" if tune.get("stage") == "tuning" else f"seed {header['spec']['seed']}"
+    return f"{arm_name(header)} · {last}"
+
+
+def arm_name(header: Row) -> str:
+    """What the trials of an arm share, such as "legs · dt 0.001..0.1"; charts group their curves by it."""
     spec, arm = header["spec"], header["ablation"].get("arm", {})
     others = [f"{axis} {label}" for axis, label in arm.items() if axis not in ("basis", "dt")]
-    tune = header["ablation"].get("tune", {})
-    last = f"tuning {tune['index']}" if tune.get("stage") == "tuning" else f"seed {spec['seed']}"
-    return " · ".join([_label("basis", spec, arm), f"dt {_label('dt', spec, arm)}", *others, last])
+    return " · ".join([_label("basis", spec, arm), f"dt {_label('dt', spec, arm)}", *others])
 
 
 def params(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -68,6 +73,7 @@ def tags(header: Row) -> dict[str, str]:
         "task": spec.get("task", {}).get("name"),
         "seed": spec["seed"],
         "stage": ablation.get("tune", {}).get("stage"),
+        "arm": arm_name(header),
         "git_commit": commit,
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "harness",

@@ -42,8 +42,7 @@ class Folder:
     """Ships the records in `path` to the experiment of the same name.
 
     Only files that changed are read. A folder that the store remembers as delivered is not even compared,
-    unless `thorough`. Where `only` is given, the other trials are shipped by other processes; of them just the
-    files are read, for the parent run's summary.
+    unless `thorough`. Where `only` is given, the other trials are shipped by other processes.
     """
 
     def __init__(self, path: Path, uri: str, thorough: bool, only: Collection[str] | None = None) -> None:
@@ -80,7 +79,7 @@ class Folder:
                 raise OutOfTime
             self._record(runs, trial_id, paths[trial_id], stamp, final)
         if final:
-            self._settle(runs, paths, stamps)
+            self._settle(runs, stamps)
 
     def disconnect(self) -> None:
         """After a failure: what a lost answer did is unknown, so the runs are found again before the next word."""
@@ -105,7 +104,8 @@ class Folder:
         """The experiment's runs, found; None when the store remembers this very state."""
         store.prepare(self.uri)
         artifacts = store.artifact_location(self.uri, self.path.parent)
-        runs = Runs(store.client(self.uri), self.path.name, artifacts, self.only)
+        ours = stamps if self.thorough and self.only is None else self.only
+        runs = Runs(store.client(self.uri), self.path.name, artifacts, ours)
         self._remembered = None
         self._seen.clear()
         if runs.remembered == _fingerprint(stamps) and not self.thorough:
@@ -137,21 +137,16 @@ class Folder:
             return
         self._seen[trial_id] = _Seen(stamp, text, run.status, _ended(taken, stamp))
 
-    def _settle(self, runs: Runs, paths: dict[str, Path], stamps: dict[str, Stamp]) -> None:
-        every = [self._seen.get(one) or self._glance(paths[one], stamp) for one, stamp in stamps.items()]
-        for text in {seen.text for seen in every if seen.text}:
-            trials = [seen for seen in every if seen.text == text]
+    def _settle(self, runs: Runs, stamps: dict[str, Stamp]) -> None:
+        for text in {seen.text for seen in self._seen.values() if seen.text}:
+            if self.thorough or self.only is not None:
+                # The folder need not hold the whole sweep: each machine may have one with its own part.
+                runs.parents.settle_shared(text)
+                continue
+            trials = [seen for seen in self._seen.values() if seen.text == text]
             runs.parents.settle(text, Counter(seen.status for seen in trials), max(seen.ended for seen in trials))
         if self.only is None and not self.refused and runs.remembered != _fingerprint(stamps):
             runs.remember(_fingerprint(stamps))
-
-    def _glance(self, path: Path, stamp: Stamp) -> _Seen:
-        """What the record of another process's trial says by itself."""
-        taken = _take(path)
-        if taken is None:
-            return _Seen(stamp, "", "", 0.0)
-        status = "running" if taken.end is None and self._is_touched(stamp) else taken.status
-        return _Seen(stamp, describe.text_hash(taken.header), status, _ended(taken, stamp))
 
     def _is_ours(self, trial_id: str) -> bool:
         return self.only is None or trial_id in self.only

@@ -70,10 +70,15 @@ class Mirror:
             self.problem = self._late()
 
     def deliver(self) -> None:
-        """Ship everything now, in this thread. Raises EnvironmentProblem when the store does not take it."""
-        self._attempt(final=True)
-        if self.problem or self.refused:
-            raise EnvironmentProblem(self.message())
+        """Ship everything now, in this thread, in as many passes as each bring more than the one before.
+
+        Raises EnvironmentProblem when the store does not take it all.
+        """
+        left = None
+        while not self._attempt(final=True) or self.problem or self.refused:
+            before, left = left, sum(self.undelivered().values())
+            if left == before:
+                raise EnvironmentProblem(self.message())
 
     @property
     def refused(self) -> dict[str, str]:
@@ -90,9 +95,11 @@ class Mirror:
         if not left and not self.refused:
             return ""
         why = self.problem or next(iter(self.refused.values()), "the sweep ended before it was sent")
+        rows, trials = sum(left.values()), len(left)
+        counted = f"{rows} row{'s' * (rows != 1)} of {trials} trial{'s' * (trials != 1)}"
         names = " ".join(folder.path.name for folder in self._folders if folder.refused or folder.undelivered())
         return (
-            f"MLflow at {store.shown(self.uri)} lacks {sum(left.values())} rows of {len(left)} trials ({why}); "
+            f"MLflow at {store.shown(self.uri)} lacks {counted} ({why}); "
             f"the records have them, and `harness push {names}` delivers them."
         )
 

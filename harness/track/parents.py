@@ -7,11 +7,12 @@ then by id, as every process sees it, and the trials of the others are moved bel
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.records import Row
-from harness.track import describe, shipping
+from harness.track import describe, shipping, view
 from harness.track.shipping import Run
 
 PAGE = 1000
@@ -34,7 +35,8 @@ class Parents:
         text = describe.text_hash(header)
         if run := self._known.get(text) or self._look(text):
             return run
-        self.client.set_experiment_tag(self.experiment, describe.NOTE, describe.note(header))
+        for tag, value in ((describe.NOTE, describe.note(header)), (view.TAG, view.state(header))):
+            self.client.set_experiment_tag(self.experiment, tag, value)
         made = self.client.create_run(
             self.experiment,
             start_time=describe.milliseconds(header["created"]),
@@ -45,6 +47,23 @@ class Parents:
             self.client, made.info.run_id, {"ablation.toml": str(header["ablation"].get("text", "")).encode()}
         )
         return self._look(text) or Run(made.info.run_id, "running")
+
+    def settle_shared(self, text: str) -> None:
+        """Close the parent by the trials that the store holds below it, whoever made them.
+
+        Counted again after each closing: what another process ended meanwhile is in one of the two counts.
+        """
+        counts: Counter[str] = Counter()
+        while (found := self._census(text))[0] != counts:
+            counts = found[0]
+            self.settle(text, *found)
+
+    def _census(self, text: str) -> tuple[Counter[str], float]:
+        """The trials below the parent by status, and when the last of them ended, in Unix seconds."""
+        run = self._look(text)
+        below = list(self._search(f"tags.`mlflow.parentRunId` = '{run.run_id}'")) if run else []
+        counts = Counter(trial.data.tags.get("status", "running") for trial in below)
+        return counts, max((trial.info.end_time or 0 for trial in below), default=0) / 1000
 
     def settle(self, text: str, counts: Mapping[str, int], ended: float) -> None:
         """Close the parent; `counts` are its trials by status. It stays open while one of them is `running`."""

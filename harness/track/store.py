@@ -21,12 +21,11 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
-"""MLflow's own values block one call on a dead server for four minutes; a value that the user set is kept."""
+ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+"""MLflow repeats a call whose answer was lost, and a creation repeated is a second run. We look before we repeat."""
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+"""Seconds that one call may take, of MLflow's 120: sixteen writers at once keep a small server busy for more than 10.
+No trial waits for a call, and the end of a sweep not for all of it. A value that the user set is kept."""
 
 
 def default(results: Path) -> str:
@@ -52,6 +51,8 @@ def resolve(uri: str | None, results: Path) -> str:
 def shown(text: str) -> str:
     """`text` without the user and password of any address in it: fit to print, log or record."""
     text = re.sub(r"(//)[^/\s]*@", r"\1", text)
+    # A password with an unescaped slash in it; `host:5000/` is none.
+    text = re.sub(r"(//)[^/\s:]+:(?!\d+(?:/|\s|$))\S*@", r"\1", text)
     return re.sub(r"(?i)\b(password|passwd|pwd|token)=[^&\s]+", r"\1=***", text)
 
 
@@ -91,6 +92,8 @@ def prepare(uri: str) -> None:
     file = database_file(uri)
     try:
         if file is None:
+            if not uri.startswith("http"):
+                _knock(uri)
             client(uri).search_experiments(max_results=1)
             return
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +107,23 @@ def prepare(uri: str) -> None:
 
 def _configure() -> None:
     """What must be set before mlflow is imported."""
-    os.environ.update(QUIET)
+    os.environ.update(QUIET | ONCE)
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _knock(uri: str) -> None:
+    """Raise when the database server does not answer; MLflow itself would try for 100 s before it says so."""
+    _configure()
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _open_file(uri: str, file: Path) -> None:
@@ -170,7 +185,7 @@ def _sentence(uri: str, problem: Exception) -> str:
     if "Invalid Host header" in text:
         host = where.partition("://")[2].partition("/")[0]
         return f"The MLflow server {where} refuses its own name; start it with --allowed-hosts '{host}'."
-    if "401" in text or "Unauthorized" in text or "You are not authenticated" in text:
+    if "error code 401" in text or "Unauthorized" in text or "You are not authenticated" in text:
         return (
             f"The MLflow server {where} refuses these credentials; "
             f"set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)."

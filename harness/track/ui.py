@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.errors import EnvironmentProblem, UsageError
-from harness.track import store
+from harness.track import store, view
 
 
 def command(uri: str, port: int) -> tuple[list[str], dict[str, str]]:
@@ -43,6 +43,8 @@ def serve(uri: str, port: int) -> int:
     if file is not None and not file.exists():
         raise EnvironmentProblem(f"There is no MLflow store at {store.shown(uri)} yet; run an ablation first.")
     store.prepare(uri)
+    for experiment in store.client(uri).search_experiments(filter_string="name != 'Default'"):
+        print(f"{experiment.name}: {view.address(f'http://127.0.0.1:{port}', experiment.experiment_id)}", flush=True)
     # MLflow reads this as the store of its own client and warns when it names a server.
     inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     process = subprocess.Popen(argv, env=inherited | environment)

@@ -25,6 +25,7 @@ from harness.training.groups import gradient_norms, groups, not_finite, scale_gr
 from harness.training.journal import Journal
 from harness.training.precision import forward
 from harness.training.schedule import Plateau, multiplier, spaced
+from harness.training.usage import Usage
 
 TRAIN_ROWS = 50
 """Evenly spaced rows of the training loss, besides those at the evaluations."""
@@ -54,6 +55,7 @@ class Training:
 
     def __post_init__(self) -> None:
         self.drift = Drift(self.model)
+        self.usage = Usage(self.device.type)
         self.optimiser = torch.optim.AdamW(groups(self.model, self.config), lr=self.config.lr)
         self.evaluations = frozenset(spaced(self.config.steps, self.config.evaluations))
         self.loss_rows = self.evaluations | set(spaced(self.config.steps, TRAIN_ROWS))
@@ -185,6 +187,8 @@ class Training:
             self.journal.metric(name, value, step=progress.step, split="drift")
         for name, value in test.items():
             self.journal.metric(name, value, step=progress.step, split="test_curve")
+        for name, value, unit in self.usage.metrics():
+            self.journal.metric(name, value, step=progress.step, split="system", unit=unit)
         score = scores.metrics[task.primary]
         if (guess := self._guess(scores)) is not None:
             self.escape.see(score, *guess, progress.step, progress.first_step_s + progress.train_s)

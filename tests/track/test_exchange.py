@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from track_records import FOLDER, Reader, again, attempt, checkpoint, done, end, metric, trial_id, write
 
+from harness.cli import exchange as cli
 from harness.errors import EnvironmentProblem, UsageError
+from harness.launch import lock
 from harness.track import pull, push
 
 
@@ -103,6 +106,25 @@ def test_an_unknown_experiment_names_the_nearest(folder: Path, uri: str, elsewhe
     push(folder, uri)
     with pytest.raises(UsageError, match="Did you mean 'delay'"):
         pull(uri, "delai", elsewhere)
+
+
+def test_machines_that_push_their_parts_of_a_sweep_share_its_parent(folder: Path, uri: str, elsewhere: Path) -> None:
+    for number in (1, 2):
+        done(folder, number)
+    write(elsewhere / FOLDER, 3, metric(0), end("diverged", "NaN at step 0"))
+    for part in (folder, elsewhere / FOLDER, folder):
+        push(part, uri)
+    (parent,) = Reader(uri).runs("sweep")
+    assert (parent.info.status, parent.data.tags["status"]) == ("FAILED", "1 diverged, 2 done")
+
+
+@pytest.mark.parametrize("command", [cli.push, cli.pull])
+def test_a_folder_that_a_driver_has_is_left_to_it(
+    command: Callable[[list[str], str, Path], None], folder: Path, uri: str
+) -> None:
+    done(folder, 1)
+    with lock.driver(folder, (1, 2)), pytest.raises(EnvironmentProblem, match="is being run by process"):
+        command([FOLDER], uri, folder.parent)
 
 
 def test_pushing_a_folder_without_records_is_a_mistake(tmp_path: Path, uri: str) -> None:

@@ -236,6 +236,7 @@ def test_params_tags_dataset_and_artifacts_are_there(folder: Path, uri: str) -> 
         "git_commit": "c" * 40,
         "status": "done",
         "attempt": "1",
+        "arm": "legs · dt 0.001..0.1",
         "arm.basis": "legs",
         "arm.dt": "0.001..0.1",
         "labels": "small model",
@@ -268,7 +269,7 @@ def test_a_record_that_the_store_refuses_does_not_hold_up_the_others(folder: Pat
         pass
     assert set(mirror.refused) == {trial_id(2)}
     assert [run.data.tags["status"] for run in Reader(uri).runs()] == ["done", "running", "done"]
-    assert "1 trials" in mirror.message()
+    assert "3 rows of 1 trial (" in mirror.message()
 
 
 def test_the_sweep_of_another_text_has_another_parent(folder: Path, uri: str) -> None:

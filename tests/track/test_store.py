@@ -41,6 +41,8 @@ def test_an_address_that_mlflow_does_not_serve_is_refused(uri: str, tmp_path: Pa
         ("postgresql+psycopg2://me:sec@ret@host/db", "postgresql+psycopg2://host/db"),
         ("postgresql://host/db?user=me&password=secret", "postgresql://host/db?user=me&password=***"),
         ("failed: https://me:secret@host/api with 500", "failed: https://host/api with 500"),
+        ("http://me:sec/ret@host:5000/path", "http://host:5000/path"),
+        ("http://host:5000/api/trial@3 failed", "http://host:5000/api/trial@3 failed"),
         ("sqlite:////results/mlflow.db", "sqlite:////results/mlflow.db"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from track_records import FOLDER, Reader, done
 
 from harness.errors import EnvironmentProblem, UsageError
-from harness.track import command, pull, push, serve
+from harness.track import command, pull, push, serve, view
 
 
 def test_the_server_is_lean_and_listens_on_this_machine_only() -> None:
@@ -45,6 +46,22 @@ def test_a_store_that_does_not_exist_is_not_made_by_looking(tmp_path: Path) -> N
     with pytest.raises(EnvironmentProblem, match="run an ablation first"):
         serve(f"sqlite:///{tmp_path}/mlflow.db", 5000)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_experiment_has_a_view_of_its_trials_by_arm(folder: Path, uri: str) -> None:
+    done(folder, 1)
+    push(folder, uri)
+    experiment = Reader(uri).experiment
+    shown = json.loads(experiment.tags["mlflow.sharedViewState.harness"])
+    assert shown["selectedColumns"] == [
+        "tags.`arm.basis`", "tags.`arm.dt`", "tags.`seed`", "tags.`status`", "metrics.`test/rmse`"
+    ]  # fmt: skip
+    assert shown["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "arm"}]
+    found = Reader(uri).client.search_runs([experiment.experiment_id], shown["searchFilter"])
+    assert [run.data.tags["arm"] for run in found] == ["legs · dt 0.001..0.1"]
+    assert view.address("http://127.0.0.1:5000", "7") == (
+        "http://127.0.0.1:5000/#/experiments/7/runs?viewStateShareKey=harness"
+    )
 
 
 @pytest.mark.long

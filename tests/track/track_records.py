@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness.records import Row, Writer
+from harness.records import Row, Writer, read
 from harness.track import store
+from harness.track.snapshot import files
 
 TEXT = 'question = "q?"\nexpect = "e."\n'
 T0 = 1_700_000_000.0
@@ -124,6 +126,28 @@ def again(folder: Path, number: int, *rows: Row) -> None:
 
 def done(folder: Path, number: int, basis: str = "legs", steps: int = 3) -> Path:
     return write(folder, number, *[metric(step) for step in range(steps)], *ARRAYS, end(), basis=basis)
+
+
+def told(folder: Path) -> dict[str, Counter[tuple[object, ...]]]:
+    """(key, step, value, ms) of every metric row of every record in `folder`, by trial id."""
+    found = {}
+    for path in files(folder).values():
+        record = read(path)
+        rows = [(f"{row['split']}/{row['name']}", row["step"], row["value"], row["time"]) for row in record.metrics()]
+        found[record.trial_id] = Counter((key, step, str(value), round(time * 1000)) for key, step, value, time in rows)
+    return found
+
+
+def shown(uri: str, name: str = FOLDER) -> dict[str, Counter[tuple[object, ...]]]:
+    """What `told` should be, read from MLflow; of two runs for one trial an error."""
+    reader = Reader(uri, name)
+    found: dict[str, Counter[tuple[object, ...]]] = {}
+    for run in reader.runs():
+        trial = run.data.tags["harness.trial_id"]
+        assert trial not in found, f"two runs for trial {trial}"
+        values = [reader.client.get_metric_history(run.info.run_id, key) for key in run.data.metrics]
+        found[trial] = Counter((one.key, one.step, str(one.value), one.timestamp) for key in values for one in key)
+    return found
 
 
 class Reader:
