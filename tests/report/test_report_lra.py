@@ -132,5 +132,6 @@ def test_labels_of_the_data_say_whose_they_are_where_there_are_several_tasks(tmp
     write(tmp_path, ladder, ["Text", "Image"], seeds=1)
     for path in (tmp_path / "study").glob("*.jsonl"):
         title = "Text" if '"title":"Text"' in path.read_text() else "Image"
-        path.write_text(path.read_text().replace('"labels":[]}', f'"labels":["subset of {title}"]}}'))
+        data = '"own generator","labels":['
+        path.write_text(path.read_text().replace(data, f'{data}"subset of {title}"'))
     assert {"Text: subset of Text", "Image: subset of Image"} <= set(studies(tmp_path / "study")[0].labels)
