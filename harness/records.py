@@ -117,6 +117,12 @@ class State:
     path: Path
     spec: Row
     ablation: Row
+    created: float = 0.0
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """Of several records of one trial the largest counts: a finished one, then a whole one, then the newest."""
+        return self.status in FINISHED, self.path.suffix != ".partial", self.created
 
 
 def state(path: Path) -> State | None:
@@ -147,21 +153,23 @@ def state(path: Path) -> State | None:
         path=path,
         spec=header.get("spec", {}),
         ablation=header.get("ablation", {}),
+        created=header.get("created", 0.0),
     )
 
 
-def scan(folder: Path) -> dict[str, State]:
-    """The state of every trial that has a record in `folder`; a finished file wins over a partial one."""
+def scan(*folders: Path) -> dict[str, State]:
+    """The state of every trial of an ablation that has a record in one of the folders; of several, that of `rank`."""
     found: dict[str, State] = {}
-    for pattern in ("*.jsonl.partial", "*.jsonl"):
-        for path in sorted(folder.glob(pattern)):
-            try:
-                one = state(path)
-            except FileNotFoundError:
-                # It ended after it was listed; its whole file is listed next.
-                continue
-            if one is not None:
-                found[one.trial_id] = one
+    for folder in folders:
+        for pattern in ("*.jsonl.partial", "*.jsonl"):
+            for path in sorted(folder.glob(pattern)):
+                try:
+                    one = state(path)
+                except FileNotFoundError:
+                    # It ended after it was listed; its whole file is listed next.
+                    continue
+                if one is not None and (one.trial_id not in found or one.rank > found[one.trial_id].rank):
+                    found[one.trial_id] = one
     return found
 
 

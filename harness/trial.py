@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from harness.ssm.model import Model
 from harness.tasks import TASKS
 from harness.throughput import TIMERS
 from harness.training import TRAININGS, checkpoint, machine
+from harness.training.accumulate import after
 from harness.training.journal import Emit, Journal
 from harness.training.loop import Training
 from harness.training.portrait import portray
@@ -130,7 +132,9 @@ def _train(call: Call) -> None:
     origin = {"data": provenance.fingerprint, "backend": header["backend"], "device": call.device["kind"]}
     origin |= {"application": header["application"], "harness version": __version__}
     found = checkpoint.find(call.checkpoints, call.kept_rows, origin)
-    _begin(call, header, found.rows, found.content["progress"]["step"] if found.content else 0, found.notes)
+    parts[5] = after(recipe, call.history, getattr(config, "norm", None) == "batch")
+    how = {} if parts[5] is recipe else {"accumulate": parts[5].accumulate}
+    _begin(call, header, found.rows, found.content["progress"]["step"] if found.content else 0, found.notes, how)
     if reasons:
         raise Unsupported(reasons)
     _learn(call, parts, origin, found.content)
@@ -178,14 +182,24 @@ def _time(call: Call) -> None:
     timer.measure(call.job, call.journal.row, call.device["kind"])
 
 
-def _begin(call: Call, header: dict[str, Any], keep: int = 0, step: int = 0, notes: Sequence[str] = ()) -> None:
-    """Emit what an attempt begins with: how many earlier rows stay, the header where none do, and the past."""
+def _begin(
+    call: Call,
+    header: dict[str, Any],
+    keep: int = 0,
+    step: int = 0,
+    notes: Sequence[str] = (),
+    how: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Emit what an attempt begins with: how many earlier rows stay, the header where none do, and the past.
+
+    `how` is what this attempt does otherwise than the spec says, without another result.
+    """
     call.journal.keep(keep)
     if not keep:
         checkpoint.clear(call.checkpoints)
         call.journal.row(header)
     if keep or call.journal.attempt > 1:
-        row = {"row": "attempt", "resumed_step": step, "history": call.history}
+        row = {"row": "attempt", "resumed_step": step, "history": call.history, **how}
         call.journal.row(row | ({"note": " ".join(notes)} if notes else {}))
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"errors", "registry", "records", "environment", "randomness", "contrast"}
+BASE = {"errors", "registry", "records", "environment", "randomness", "contrast", "platforms"}
 TABLES = {"bases", "kernels", "ssm", "tasks", "training", "throughput"}
 EVERY = {path.stem for path in (ROOT / "harness").iterdir() if not path.name.startswith("_")}
 
 MAY = {
     "errors": (set(), set()),
     "registry": ({"errors"}, set()),
+    "platforms": ({"errors"}, set()),
     "randomness": (set(), {"numpy"}),
     "records": ({"errors"}, set()),
     "environment": ({"errors"}, {"torch"}),
@@ -38,14 +39,15 @@ MAY = {
     "kernels": ({"registry", "errors"}, {"torch", "pykeops", "triton"}),
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
     "tasks": ({"bases", "registry", "errors", "randomness"}, {"torch", "numpy", "PIL", "pooch", "requests"}),
-    "training": ({"ssm", "kernels", "tasks", "errors", "randomness", "registry"}, {"torch", "numpy"}),
+    "training": ({"ssm", "kernels", "tasks", "errors", "platforms", "randomness", "registry"}, {"torch", "numpy"}),
     "throughput": (
-        {"ssm", "kernels", "bases", "tasks", "training", "environment", "errors", "registry"},
+        {"ssm", "kernels", "bases", "tasks", "training", "environment", "errors", "platforms", "registry"},
         {"torch", "numpy"},
     ),
     "trial": (BASE | TABLES, {"torch", "numpy"}),
     "track": (BASE, {"mlflow"}),
     "launch": (BASE | {"plan", "search", "space", "trial", "track"}, {"ray", "optuna", "psutil", "rich"}),
+    "cluster": ({"ablation", "errors"}, {"jinja2"}),
     "report": (BASE | {"bases"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
     "cli": (EVERY, {"typer", "rich"}),
 }

@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from harness.cli import data, doctor, exchange, listing, planning, reporting, running, single, status
+from harness import platforms
+from harness.cli import cluster, data, doctor, exchange, listing, logs, planning, reporting, running, single, status
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command("plan")(planning.plan)
 app.command("run")(running.run)
 app.command("status")(status.status)
+app.command("logs")(logs.logs)
 app.command("trial")(single.trial)
 app.command("report")(reporting.report)
 app.command("ui")(exchange.ui)
@@ -28,11 +30,13 @@ app.command("doctor")(doctor.doctor)
 app.command("retry")(running.retry)
 app.command("pull")(exchange.pull)
 app.command("push")(exchange.push)
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:
     """Run a command; an error of the user's is one sentence and its exit code, never a traceback."""
     try:
+        platforms.refuse_windows()
         app()
     except HarnessError as problem:
         print(f"harness: {problem}", file=sys.stderr)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import sys
 
 import typer
 
+from harness import platforms
 from harness.cli.options import Plugins, load_plugins
 
 
@@ -18,11 +19,16 @@ def doctor(plugins: Plugins = []) -> None:  # noqa: B006
     from harness.environment import describe
     from harness.kernels import KERNELS
     from harness.kernels.probe import probe
+    from harness.launch import machine
 
-    found = describe(threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    found = describe(threads=machine.cpus())
     device = found["device"]
     print("device:   " + ", ".join(f"{key} {value}" for key, value in device.items()))
     print("versions: " + ", ".join(f"{name} {version}" for name, version in found["versions"].items()))
+    if not platforms.linux():
+        print(f"platform: {sys.platform} lacks some of what Linux has:")
+        for name, sentence in platforms.ELSEWHERE.items():
+            print(f"  {name}: {sentence}")
     print("backends:")
     failed = False
     for name in KERNELS:

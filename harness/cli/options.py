@@ -26,6 +26,7 @@ DataRoot = Annotated[
     Path | None, typer.Option("--data-root", envvar="HARNESS_DATA_ROOT", help="Folder of the data sets.")
 ]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+Roots = Annotated[list[Path], typer.Option("--results", help="Folder of the records; several are read as one.")]
 TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store; default: RESULTS/mlflow.db."),
@@ -52,16 +53,17 @@ def plans(files: Iterable[Path], settings: list[str], filters: list[str], smoke:
     return expanded
 
 
-def folders(names: Iterable[str], results: Path) -> list[Path]:
-    """The results folder of each ablation, named by name, file or folder. Raises UsageError when it is not there."""
+def folders(names: Iterable[str], *roots: Path) -> list[Path]:
+    """The results folders of each ablation, named by name, file or folder. Raises UsageError when there is none."""
     found = []
     for name in names:
         stem = Path(name).stem if name.endswith(".toml") else Path(name).name
-        folder = results / stem
-        if not folder.is_dir():
-            near = did_you_mean(stem, (other.name for other in results.glob("*") if other.is_dir()))
-            raise UsageError(f"There are no records of '{stem}' in '{results}'. {near}Run it first: harness run FILE.")
-        found.append(folder)
+        there = [root / stem for root in roots if (root / stem).is_dir()]
+        if not there:
+            near = did_you_mean(stem, (other.name for root in roots for other in root.glob("*") if other.is_dir()))
+            places = ", ".join(f"'{root}'" for root in roots)
+            raise UsageError(f"There are no records of '{stem}' in {places}. {near}Run it first: harness run FILE.")
+        found += there
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Names, Plugins, Results, folders, load_plugins
+from harness.cli.options import Names, Plugins, Roots, folders, load_plugins
 
 
 def report(
@@ -15,12 +15,12 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to; default: reports/NAME.")] = None,
     title: Annotated[str | None, typer.Option("--title", help="Heading of the report.")] = None,
     plugins: Plugins = [],  # noqa: B006
-    results: Results = Path("results"),
+    results: Roots = [Path("results")],  # noqa: B006
 ) -> None:
     """Write report.md, report.html, figures and tables from the records alone."""
     load_plugins(plugins)
     from harness.report.build import report as build
 
-    chosen = folders(names, results)
+    chosen = folders(names, *results)
     written = build(chosen, out or Path("reports") / chosen[0].name, title)
     print(f"report: {written.resolve()}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Results, folders
+from harness.cli.options import Roots, folders
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -21,24 +22,27 @@ PLANNED = ".plan.json"
 
 def status(
     names: Annotated[list[str] | None, typer.Argument(help="Ablations, by name or by file; default: all.")] = None,
-    results: Results = Path("results"),
+    results: Roots = [Path("results")],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Count the trials of each ablation by state, with failures by class."""
     from harness.records import STATUSES, scan
 
-    chosen = folders(names, results) if names else sorted({path.parent for path in results.glob("*/*.jsonl*")})
-    for folder in chosen:
-        states = scan(folder)
-        stages = _stages(folder, states)
+    every = (path.parent for root in results for path in sorted(root.glob("*/*.jsonl*")))
+    merged: dict[str, list[Path]] = {}
+    for folder in folders(names, *results) if names else dict.fromkeys(every):
+        merged.setdefault(folder.name, []).append(folder)
+    for name, parts in merged.items():
+        states = scan(*parts)
+        stages = _stages(parts, states)
         if as_json:
             whole = sum(stages.values(), Counter())
             apart = {stage: dict(counts) for stage, counts in stages.items() if stage}
-            print(json.dumps({"ablation": folder.name, "waiting": 0, **whole, **apart}))
+            print(json.dumps({"ablation": name, "waiting": 0, **whole, **apart}))
             continue
         for stage, counts in stages.items():
-            parts = [f"{counts[name]} {name}" for name in (*STATUSES, "waiting") if counts[name]]
-            print(f"{folder.name}{stage and f', {stage}'}: {', '.join(parts) or 'no trials'}")
+            said = [f"{counts[kind]} {kind}" for kind in (*STATUSES, "waiting") if counts[kind]]
+            print(f"{name}{stage and f', {stage}'}: {', '.join(said) or 'no trials'}")
         reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
         for state in states.values():
             if state.status not in ("done", "interrupted"):
@@ -57,12 +61,19 @@ def remember(folder: Path, planned: Plan) -> None:
     (folder / PLANNED).write_text(json.dumps(ids if stages is None else stages))
 
 
-def _stages(folder: Path, states: Mapping[str, State]) -> dict[str, Counter[str]]:
+def _planned(folders: Iterable[Path]) -> list[str] | dict[str, int]:
+    """What the newest run planned whose note is whole; nothing where there is none."""
+    notes = [path for folder in folders if (path := folder / PLANNED).is_file()]
+    for path in sorted(notes, key=lambda path: path.stat().st_mtime, reverse=True):
+        with contextlib.suppress(OSError, ValueError):
+            found: list[str] | dict[str, int] = json.loads(path.read_text())
+            return found
+    return []
+
+
+def _stages(folders: Iterable[Path], states: Mapping[str, State]) -> dict[str, Counter[str]]:
     """Trials by status, `waiting` among them, for each stage of a search; all in one, "", where nothing was tuned."""
-    try:
-        planned: list[str] | dict[str, int] = json.loads((folder / PLANNED).read_text())
-    except (OSError, ValueError):
-        planned = []
+    planned = _planned(folders)
     found: dict[str, Counter[str]] = {} if isinstance(planned, list) else {stage: Counter() for stage in planned}
     for state in states.values():
         stage = state.ablation.get("tune", {}).get("stage", "")

@@ -2,8 +2,8 @@
 
     K_l = 2 sum_n 2^(l p_n) (Re w_n cos(l Im x_n) - Im w_n sin(l Im x_n)),   p = Re x / ln 2, x = log Abar, w = C Bbar
 
-Inductor fuses the sum and its gradients into loops that keep nothing of size n L. It would keep every exp that two
-gradients share, on the CPU (`ir.py`, heavy_ops): 7 times the memory and 1.5 times the backward time, hence 2^.
+Inductor fuses the sum and its gradients into loops that keep nothing of size n L. On the CPU it would keep every exp
+that two gradients share (`ir.py`, heavy_ops), of size n L, hence 2^.
 """
 
 from __future__ import annotations

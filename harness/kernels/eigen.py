@@ -3,7 +3,7 @@
     A = V diag(Lambda) V^-1     C e^(tA) B = 2 Re sum_j (C V)_j e^(t Lambda_j) (V^-1 B)_j  over Im Lambda_j >= 0,
 
 a real eigenvalue counted half. It is exact for FouT, whose eigenvectors have condition 41 at N = 64 and 138 at N = 256;
-those of LegS and LegT reach 1e15 at N = 32. The eigenvalues are constants: training them would not be training DPLR.
+those of LegS and LegT pass 1e13 at N = 32. The eigenvalues are constants: training them would not be training DPLR.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import records
 from harness.errors import UsageError
@@ -16,11 +17,15 @@ FAILED = frozenset({"error", "timeout", "out_of_memory"})
 class Earlier:
     """The ends of the earlier attempts, oldest first, as the next attempt's row will carry them."""
 
-    history: tuple[dict[str, str], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
 
     @property
     def failures(self) -> int:
         return sum(end["status"] in FAILED for end in self.history)
+
+    def used_up(self, most: int) -> bool:
+        """Whether no attempt is left of `most`, or memory ran out again in the one that needs less of it."""
+        return self.failures >= most or sum(end["status"] == "out_of_memory" for end in self.history) > 1
 
 
 def earlier(folder: Path, trial_id: str) -> Earlier:
@@ -33,7 +38,8 @@ def earlier(folder: Path, trial_id: str) -> Earlier:
         except UsageError:
             continue
         rows = [row for row in record.rows if row["row"] == "attempt"]
-        before = rows[-1]["history"] if rows else []
+        last = rows[-1] if rows else {"history": []}
         end = record.end or {"status": "interrupted", "reason": "the run was cut before the trial ended"}
-        return Earlier((*before, {"status": end["status"], "reason": end.get("reason", "")}))
+        how = {"accumulate": last["accumulate"]} if "accumulate" in last else {}
+        return Earlier((*last["history"], {"status": end["status"], "reason": end.get("reason", ""), **how}))
     return Earlier()

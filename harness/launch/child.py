@@ -8,7 +8,6 @@ also works while native code holds the interpreter's lock.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import importlib
 import multiprocessing
@@ -24,13 +23,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from harness import records, registry
+from harness import platforms, records, registry
 from harness.errors import Diverged, HarnessError, Interrupted, Unsupported
-from harness.launch import leavings
+from harness.launch import leavings, log
 from harness.launch.options import Task
 
 BEAT_S = 1.0
-_PR_SET_PDEATHSIG = 1
 _STATUS_OF = {
     Unsupported: "unsupported",
     Diverged: "diverged",
@@ -64,7 +62,7 @@ class Lines:
 
 
 def main(
-    connection: Connection, task: Task, log: str, attempt: int, kept_rows: int, history: list[dict[str, str]]
+    connection: Connection, task: Task, log_file: str, attempt: int, kept_rows: int, history: list[dict[str, str]]
 ) -> None:
     """Run one attempt. Everything that goes wrong here becomes an end row; what cannot is the supervisor's."""
     asked = threading.Event()
@@ -75,7 +73,7 @@ def main(
     with contextlib.suppress(OSError):
         os.setsid()
     _die_with_the_supervisor()
-    _write_to(log)
+    _write_to(log_file, attempt)
     lines = Lines(connection.fileno())
     threading.Thread(target=lines.beat, daemon=True).start()
     started = time.monotonic()
@@ -127,17 +125,17 @@ def _die_with_the_supervisor() -> None:
             os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The fork server ends when the last holder of this descriptor does; kept open here, it would wait for us.
-        held = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_alive_fd", None)
-        if held is not None:
-            os.close(held)
+    platforms.die_with_parent()
+    # The fork server ends when the last holder of this descriptor does; kept open here, it would wait for us.
+    held = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_alive_fd", None)
+    if held is not None:
+        os.close(held)
 
 
-def _write_to(log: str) -> None:
+def _write_to(path: str, attempt: int) -> None:
     """Send what libraries print to the trial's log; a fatal signal leaves the stack of every thread there."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.write(descriptor, log.heading(attempt).encode())
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)

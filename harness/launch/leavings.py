@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from harness.launch import log
+
 OVER = frozenset({"done", "diverged", "unsupported", "stopped"})
 """Statuses after which no checkpoint is needed."""
 
@@ -24,7 +26,7 @@ def clear(folder: Path, trial_id: str, status: str) -> None:
 
 
 def forget(folder: Path, trial_id: str) -> None:
-    """Remove a trial's record, whole or partial, and its checkpoints."""
-    for path in (folder / f"{trial_id}.jsonl", folder / f"{trial_id}.jsonl.partial"):
+    """Remove a trial's record, whole or partial, its log and its checkpoints."""
+    for path in (folder / f"{trial_id}.jsonl", folder / f"{trial_id}.jsonl.partial", log.file(folder, trial_id)):
         path.unlink(missing_ok=True)
     shutil.rmtree(checkpoints(folder, trial_id), ignore_errors=True)

@@ -1,4 +1,7 @@
-"""A handle on one child: started from a warm fork server, read line by line, never waited for without limit."""
+"""A handle on one child: started from a warm fork server or, elsewhere than on Linux, from nothing; read line by line.
+
+It is never waited for without limit.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ import threading
 import time
 import types
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
 import psutil
 
-from harness.launch import child
+from harness import platforms
+from harness.launch import child, log
 from harness.launch.options import Task
 from harness.records import Row, decode
 
@@ -29,9 +34,11 @@ class Child:
     """One attempt's process, its rows and its pulse."""
 
     def __init__(self, task: Task, attempt: int, kept_rows: int, history: list[dict[str, str]]) -> None:
-        self.log = Path(task["folder"]) / "logs" / f"{task['job']['trial_id']}.log"
+        self.log = log.file(Path(task["folder"]), task["job"]["trial_id"])
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context("forkserver")
+        context: ForkServerContext | SpawnContext = (
+            multiprocessing.get_context("forkserver") if platforms.linux() else multiprocessing.get_context("spawn")
+        )
         context.set_forkserver_preload([*PRELOAD, task["runner"].partition(":")[0]])
         self._reader, writer = context.Pipe(duplex=False)
         self._process = context.Process(
@@ -83,12 +90,12 @@ class Child:
         self._process.join(10.0)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Let the child go, kill what is left of it, and remove its log when it is empty."""
+        """Let the child go, kill what is left of it, and remove its log when nothing was printed."""
         self._process.join(seconds)
         self.kill()
         self._reader.close()
         with contextlib.suppress(OSError):
-            if self.log.stat().st_size == 0:
+            if log.blank(self.log):
                 self.log.unlink()
 
     def memory_bytes(self) -> int:

@@ -36,7 +36,7 @@ def due(sweep: Sweep, options: Options) -> Due:
             tasks.append(_task(sweep, options, job, fresh=anew))
         elif state.status in records.FINISHED:
             skipped[trial_id] = state
-        elif state.status in FAILED and earlier(sweep.folder, trial_id).failures >= sweep.max_attempts:
+        elif state.status in FAILED and earlier(sweep.folder, trial_id).used_up(sweep.max_attempts):
             used_up[trial_id] = state
         else:
             tasks.append(_task(sweep, options, job, fresh=False))

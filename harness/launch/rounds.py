@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.launch.attempts import FAILED
+from harness.launch.attempts import FAILED, earlier
 from harness.launch.executor import Executor
 from harness.launch.options import Options, Outcome, Sweep, Task
 from harness.launch.progress import Progress, label
@@ -49,7 +49,11 @@ def rounds(
             if (ended := outcomes.get(trial_id)) is not None
             and (
                 (ended.status == "interrupted" and cuts[trial_id] <= CUTS)
-                or (ended.status in FAILED and not ended.raised and ended.failures < sweep.max_attempts)
+                or (
+                    ended.status in FAILED
+                    and not ended.raised
+                    and not earlier(sweep.folder, trial_id).used_up(sweep.max_attempts)
+                )
             )
         ]
         waiting = {trial_id: {**waiting[trial_id], "fresh": False} for trial_id in again}

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records import Record
-from harness.report.gather import folders, read_folder
+from harness.report.gather import folders, read_all
 
 METRIC_COLUMNS = ("name", "split", "step", "value", "unit", "time", "attempt")
 IDENTITY_COLUMNS = ("ablation", "trial_id", "kind", "status", "seed")
@@ -23,10 +23,9 @@ def load_results(path: Paths) -> pd.DataFrame:
     of the spec (basis, dt, ...) shows the arm's label. Raises UsageError when there is no record.
     """
     frames = []
-    for folder in folders(path):
-        for record in read_folder(folder):
-            frame = pd.DataFrame(list(record.metrics()), columns=list(METRIC_COLUMNS))
-            frames.append(frame.assign(**identity(record)))
+    for record in read_all(folders(path)):
+        frame = pd.DataFrame(list(record.metrics()), columns=list(METRIC_COLUMNS))
+        frames.append(frame.assign(**identity(record)))
     return _joined(frames, METRIC_COLUMNS)
 
 
@@ -36,18 +35,17 @@ def trials(path: Paths) -> pd.DataFrame:
     Raises UsageError when there is no record.
     """
     frames = []
-    for folder in folders(path):
-        for record in read_folder(folder):
-            end = record.end or {}
-            row = identity(record) | {
-                "reason": end.get("reason", ""),
-                "seconds": end.get("seconds"),
-                "peak_memory_bytes": end.get("peak_memory_bytes"),
-                "attempts": end.get("attempt", 1),
-                "created": record.header["created"],
-            }
-            row |= {f"test_{one['name']}": one["value"] for one in record.metrics() if one["split"] == "test"}
-            frames.append(pd.DataFrame([row]))
+    for record in read_all(folders(path)):
+        end = record.end or {}
+        row = identity(record) | {
+            "reason": end.get("reason", ""),
+            "seconds": end.get("seconds"),
+            "peak_memory_bytes": end.get("peak_memory_bytes"),
+            "attempts": end.get("attempt", 1),
+            "created": record.header["created"],
+        }
+        row |= {f"test_{one['name']}": one["value"] for one in record.metrics() if one["split"] == "test"}
+        frames.append(pd.DataFrame([row]))
     return _joined(frames, ())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import records
 from harness.errors import UsageError
-from harness.records import Record
+from harness.records import Record, State
 from harness.report import searches
 from harness.report.evidence import Study, Trial, canonical
 
@@ -38,17 +38,22 @@ def folders(paths: Path | str | Iterable[Path | str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def read_folder(folder: Path) -> list[Record]:
-    """Every record of a folder, in the order of trial ids; a finished file wins over a partial one."""
-    return [records.read(state.path) for _, state in sorted(records.scan(folder).items())]
+def read_all(folders: Iterable[Path]) -> list[Record]:
+    """Every record of the folders, by folder and trial id; one for each trial of an ablation, by `State.rank`."""
+    found: dict[tuple[str, str], State] = {}
+    for folder in folders:
+        for trial_id, state in sorted(records.scan(folder).items()):
+            key = (state.ablation["name"], trial_id)
+            if key not in found or state.rank > found[key].rank:
+                found[key] = state
+    return [records.read(state.path) for state in found.values()]
 
 
 def studies(paths: Path | str | Iterable[Path | str]) -> tuple[Study, ...]:
     """The studies found under the paths, in the order of the paths and of their names."""
     groups: dict[str, list[Record]] = {}
-    for folder in folders(paths):
-        for record in read_folder(folder):
-            groups.setdefault(record.header["ablation"]["name"], []).append(record)
+    for record in read_all(folders(paths)):
+        groups.setdefault(record.header["ablation"]["name"], []).append(record)
     if not groups:
         raise UsageError("No record has a readable header yet. Wait for the first trial, or remove the broken files.")
     return tuple(_study(group) for group in groups.values())

@@ -93,13 +93,15 @@ def error_bars(axes: Axes, x: float, estimate: Estimate, index: int, label: str 
     )
 
 
-def legend_below(canvas: Canvas, axes: Axes) -> None:
+def legend_below(canvas: Canvas, *panels: Axes) -> None:
     """One legend for all panels, below them: measured points first, then plain lines such as references."""
-    found = zip(*axes.get_legend_handles_labels(), strict=True)
-    entries = sorted(found, key=lambda entry: isinstance(entry[0], Line2D))
+    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    entries = sorted(found.items(), key=lambda entry: isinstance(entry[1], Line2D))
     if entries:
-        handles, labels = zip(*entries, strict=True)
-        canvas.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+        labels, handles = zip(*entries, strict=True)
+        inches = 0.6 + 0.08 * max(map(len, labels))
+        columns = min(4, len(labels), int(canvas.get_figwidth() / inches) or 1)
+        canvas.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def plain_log_ticks(axis: Axis) -> None:

@@ -70,7 +70,8 @@ def pictures(rules: Rules, seed: int, count: int) -> Iterator[Pictures]:
     left = count
     with contextlib.ExitStack() as stack:
         parts: Iterable[Pictures] = map(draw, numbers)
-        workers = min(len(os.sched_getaffinity(0)), len(numbers) // PARALLEL_FROM)
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = min(allowed, len(numbers) // PARALLEL_FROM)
         if workers > 1:
             context = multiprocessing.get_context("spawn")
             pool = ProcessPoolExecutor(workers, context, initializer=_end_with_the_parent)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from harness.errors import HarnessError
+from harness import platforms
+from harness.errors import EnvironmentProblem, HarnessError
 from harness.throughput.plugged import plugged
 
 THRESHOLD_BYTES = 65536
@@ -49,6 +50,11 @@ class Meter:
         """Of one call, with all heads or some. Raises Unmeasured with the reason when it does not come to its end."""
         job: dict[str, Any] = {"spec": self.spec, "contestant": contestant, "direction": direction, "heads": heads}
         job |= {"device": self.device, "plugged": plugged()}
+        try:
+            if self.device == "cpu":
+                platforms.require_peak_memory()
+        except EnvironmentProblem as elsewhere:
+            raise Unmeasured(str(elsewhere)) from None
         server = self._server = self._server or self._started()
         assert server.stdin is not None and server.stdout is not None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,12 +28,14 @@ def predicted_s(seconds: Callable[[int], float], heads: int, full: int, budget_s
 
 
 def available_bytes(device: str) -> float:
-    """Memory that this machine, or this process's share of it, has left; infinite where it does not say."""
+    """Memory that this machine, or this process's share of it, has left; all that it has where it does not say."""
     if device == "cuda":
         return float(torch.cuda.mem_get_info()[0])
     left = [float("inf")]
     meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
+    if not meminfo.is_file():
+        left.append(float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE"))
+    else:
         fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
         left.append(1024.0 * int(fields["MemAvailable"].split()[0]))
     limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))

@@ -5,12 +5,14 @@ g = sum_k (M_k / M) g_k       micro-batches of M_k of the M examples, g_k the gr
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
 from harness.tasks.task import Batch
+from harness.training.config import AdamW
 
 
 def backward(loss: Callable[[Batch], torch.Tensor], batch: Batch, parts: int) -> torch.Tensor:
@@ -29,3 +31,18 @@ def split(batch: Batch, parts: int) -> Iterator[Batch]:
     for start in range(0, len(batch.y), size):
         rows = slice(start, start + size)
         yield Batch(batch.x[rows], batch.y[rows], None if batch.lengths is None else batch.lengths[rows])
+
+
+def after(recipe: AdamW, history: Sequence[Mapping[str, str]], batch_statistics: bool) -> AdamW:
+    """The recipe of an attempt after those in `history`: for each that ran out of memory, twice the micro-batches.
+
+    The effective batch stays, so it is doubled only while it divides the batch, and not at all where a model takes
+    statistics over the batch, which would become those of a micro-batch.
+    """
+    if batch_statistics:
+        return recipe
+    parts = recipe.accumulate
+    for _ in range(sum(end["status"] == "out_of_memory" for end in history)):
+        if recipe.batch_size % (2 * parts) == 0:
+            parts *= 2
+    return recipe if parts == recipe.accumulate else dataclasses.replace(recipe, accumulate=parts)

@@ -15,6 +15,8 @@ import torch
 # An optimiser's first step imports this, for seconds; here a warm process has it before it forks its trials.
 import torch._dynamo
 
+from harness import platforms
+
 
 @contextlib.contextmanager
 def prepared(threads: int, *, training: bool) -> Iterator[dict[str, Any]]:
@@ -56,7 +58,7 @@ def _keeps_freed_memory() -> bool:
 
     A timing would otherwise be one of page faults wherever a call frees more than 32 MiB.
     """
-    if not sys.platform.startswith("linux"):
+    if not platforms.linux():
         return False
     trim_threshold, mmap_max = -1, -4
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -12,6 +12,7 @@ from harness.bases import BASES
 from harness.bases.normal import normal_form
 from harness.errors import Unsupported
 from harness.kernels.backend import DPLR, Request
+from harness.kernels.discretize import to_dense
 from harness.kernels.eigen import diagonal_form
 from harness.kernels.reference import recurrence
 from harness.kernels.two_level import TwoLevel
@@ -58,6 +59,17 @@ def test_the_dead_state_is_kept_so_that_a_trained_b_may_wake_it() -> None:
     request = Request("dplr", "bilinear", 3, 8, 200, 1, dtype="float64", diagonalisable=True)
     # 200 steps and the condition of the eigenvectors, 15 at N = 8.
     assert worst(judged(woken, TwoLevel().kernel(woken, request)), judged(woken, exact)) <= 200 * 15 * 2.0**-52
+
+
+@pytest.mark.parametrize(
+    ("basis", "N", "condition"), [("fout", 64, 41), ("fout", 256, 138), ("legs", 32, 1e13), ("legt", 32, 1e13)]
+)
+def test_the_conditions_that_the_file_states(basis: str, N: int, condition: float) -> None:
+    """Those of LegS and LegT are near the inverse of rounding, so that only a bound means anything."""
+    ssm = frozen(basis, N)
+    one = dataclasses.replace(ssm, A=ssm.A[:1], B=ssm.B[:1], P=ssm.P[:1], C=ssm.C[:, :1], dt=ssm.dt[:1])
+    found = float(torch.linalg.cond(torch.linalg.eig(to_dense(one).A[0].detach())[1]))
+    assert abs(found - condition) < 0.5 if basis == "fout" else found > condition
 
 
 @pytest.mark.parametrize("basis", ["legs", "legt"])

@@ -39,10 +39,18 @@ def dense(basis: str, n: int) -> Dense:
     return leaves(Dense(A.expand(3, n, n), B.expand(3, n), C, TIMESCALES))
 
 
-@pytest.mark.parametrize("damping", [0.0, 1e-4, 0.5])
-def test_two_level_keeps_5e_7_at_length_16384_gradients_too(damping: float) -> None:
-    request = Request("diagonal", "zoh", 3, 32, 16384)
-    ssm = modes(damping, 16)
+def family(basis: str, n: int) -> Diagonal:
+    """Three heads of a diagonal basis, with n pairs."""
+    A, B = (torch.from_numpy(part).expand(3, n) for part in lookup("basis", BASES, basis)().spectrum(2 * n))
+    C = torch.randn(1, 3, n, dtype=torch.complex128, generator=torch.Generator().manual_seed(2))
+    return leaves(Diagonal(A, B, C, TIMESCALES))
+
+
+@pytest.mark.parametrize("basis", ["s4d-lin", "s4d-inv", "s4d-legs", "s4d-real", 0.0, 1e-4])
+def test_two_level_keeps_5e_7_at_length_16384_gradients_too(basis: str | float) -> None:
+    """A number is the damping of frequencies pi k, 0 that of undamped ones."""
+    request = Request("diagonal", "zoh", 3, 64, 16384)
+    ssm = family(basis, 32) if isinstance(basis, str) else modes(basis, 32)
     truth = results(ssm, Reference().kernel(ssm, dataclasses.replace(request, dtype="float64")))
     errors = head_errors(results(ssm, TwoLevel().kernel(ssm, request)), truth, ssm)
     assert max(errors.values()) <= 5e-7, errors

@@ -116,6 +116,10 @@ def _hogs(emit: Emit) -> None:
         time.sleep(0.01)
 
 
+def _no_memory(emit: Emit) -> None:
+    raise MemoryError("of the toy")
+
+
 def _killed(emit: Emit) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -141,6 +145,7 @@ FAULTS: dict[str, Callable[[Emit], Any]] = {
     "holds_the_lock": _holds_the_lock,
     "sleeps": _sleeps,
     "hogs": _hogs,
+    "no_memory": _no_memory,
     "killed": _killed,
     "leaves": _leaves,
     "large_row": _large_row,

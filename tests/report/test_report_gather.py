@@ -158,3 +158,19 @@ def test_a_preset_may_have_other_numbers_for_each_compared_task(tmp_path: Path) 
         trial(tmp_path, 0.5, preset_axes=["training"], **about)  # type: ignore[arg-type]
     (study,) = studies(tmp_path)
     assert (len(study.trials), study.set_aside) == (2, 0)
+
+
+def test_shards_in_several_folders_are_one_study_in_which_a_trial_counts_once(tmp_path: Path) -> None:
+    whole = sweep(tmp_path / "whole", rmse, seeds=2)
+    shares = [tmp_path / "one" / "study", tmp_path / "other" / "study"]
+    for place, path in enumerate(sorted(whole.glob("*.jsonl"))):
+        # The third record lies in both.
+        for share in shares if place == 2 else [shares[place % 2]]:
+            share.mkdir(parents=True, exist_ok=True)
+            (share / path.name).write_bytes(path.read_bytes())
+    for read in (studies, load_results, trials):
+        found, expected = read([tmp_path / "one", tmp_path / "other"]), read(tmp_path / "whole")
+        assert len(found) == len(expected)
+    (apart,), (together,) = studies(shares), studies(whole)
+    assert {one.id for one in apart.trials} == {one.id for one in together.trials}
+    assert apart.set_aside == together.set_aside == 0

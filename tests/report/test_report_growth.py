@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from report_builder import throughput
 from report_reading import only, section, spoken
 
+from harness.report import style
 from harness.report.gather import studies
 from harness.report.sections.growth import lines, slope
 from harness.report.sections.losses import losses
@@ -72,6 +74,35 @@ def test_without_a_loss_that_is_said_and_without_rivals_nothing(tmp_path: Path) 
     assert not losses(timings(studies(tmp_path / "b")[0]))
 
 
+def test_each_of_ours_is_compared_with_each_rival_of_its_shape(tmp_path: Path) -> None:
+    seconds = {"reference": [0.1] * 4, "keops": [0.05] * 4, "two_level": [0.01] * 4, "auto": [0.02] * 4}
+    throughput(tmp_path, seconds, length=256, lengths=(256, 512))
+    throughput(tmp_path, {"reference": [0.1] * 4, "two_level": [0.05] * 4}, length=512, lengths=(256, 512))
+    table = only(section(tmp_path, "throughput")).tables[0]
+    assert table.name == "throughput-speed-leads"
+    rows = table.data.set_index(["length", "ours"])
+    assert [rows.loc[at, "over reference"].value for at in rows.index] == pytest.approx([10.0, 5.0, 2.0])
+    assert rows.loc[(256, "two_level"), "over keops"].value == pytest.approx(5.0)
+    assert table.formats["over keops"](rows.loc[(512, "two_level"), "over keops"]) == "–"
+
+
+def test_without_a_rival_there_is_no_table_of_leads(tmp_path: Path) -> None:
+    throughput(tmp_path, {"krylov": [0.1] * 4, "two_level": [0.01] * 4})
+    assert [table.name for table in only(section(tmp_path, "throughput")).tables] == ["throughput-speed"]
+
+
+def test_the_legend_of_a_growth_figure_has_every_contestant_once(tmp_path: Path) -> None:
+    structures = {"dplr": {}, "diagonal": {"keops": [0.2] * 4}}
+    levels = {"case": [f"{structure} {length}" for structure in structures for length in LENGTHS]}
+    for (structure, others), length in itertools.product(structures.items(), LENGTHS):
+        seconds = {"reference": [0.1] * 4, "two_level": [0.01] * 4, **others}
+        arm = {"case": f"{structure} {length}"}
+        throughput(tmp_path, seconds, length=length, arm=arm, levels=levels, structure=structure)
+    (figure,) = only(section(tmp_path, "throughput")).figures
+    drawing = style.svg(figure)
+    assert all(drawing.count(f">{name}<") == 1 for name in ("reference", "two_level", "keops"))
+
+
 def test_a_kernel_that_is_given_is_not_the_fastest(tmp_path: Path) -> None:
     seconds = {"reference + fft": [0.1] * 4, "reference + fft#2": [0.1] * 4}
     throughput(tmp_path, {**seconds, "two_level + fft": [0.01] * 4, "given + fft": [0.001] * 4}, name="layer")
@@ -83,7 +114,7 @@ def test_memory_and_rates_are_shown_where_they_were_measured(tmp_path: Path) -> 
     run |= {"work/forward_flops": 2e6, "work/forward_bytes": 1e6}
     run |= {"ceiling/gemm_flops_per_s": 1e9, "ceiling/copy_bytes_per_s": 1e9}
     throughput(tmp_path, {"reference": [0.1] * 4, "two_level": [0.01] * 4}, run=run)
-    times, roofline = only(section(tmp_path, "throughput")).tables
+    _, times, roofline = only(section(tmp_path, "throughput")).tables
     row = times.data.set_index("contestant").loc["two_level"]
     assert (row["peak MiB"], row["memory ratio"]) == (1.0, 16.0)
     row = roofline.data.set_index("contestant").loc["two_level"]

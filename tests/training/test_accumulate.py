@@ -17,7 +17,8 @@ from harness.ssm.config import S4
 from harness.ssm.model import Model
 from harness.ssm.timescale import LogUniform
 from harness.tasks.task import Batch, Inputs
-from harness.training.accumulate import backward, split
+from harness.training.accumulate import after, backward, split
+from harness.training.config import AdamW
 from harness.training.precision import forward
 
 source = torch.Generator().manual_seed(0)
@@ -106,3 +107,24 @@ def test_bf16_answers_are_those_of_float32_to_its_own_rounding() -> None:
     # Each of six linear layers in a row (encoder aside, an embedding) rounds inputs, weights and output to 2^-9.
     assert float((exact - rounded).abs().max()) < 6 * 3 * 2**-9 * float(exact.abs().max().clamp(min=1))
     assert not torch.equal(exact, rounded)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "past", "batch_statistics", "taken"),
+    [
+        (8, 1, [], False, 1),
+        (8, 1, ["error", "interrupted"], False, 1),
+        (8, 1, ["out_of_memory"], False, 2),
+        (8, 2, ["error", "out_of_memory", "interrupted"], False, 4),
+        (8, 1, ["out_of_memory"] * 2, False, 4),
+        (8, 1, ["out_of_memory"] * 9, False, 8),
+        (6, 2, ["out_of_memory"], False, 2),
+        (8, 1, ["out_of_memory"], True, 1),
+    ],
+)
+def test_an_attempt_after_memory_ran_out_takes_twice_the_micro_batches_of_the_same_batch(
+    batch_size: int, accumulate: int, past: list[str], batch_statistics: bool, taken: int
+) -> None:
+    recipe = AdamW(batch_size=batch_size, accumulate=accumulate)
+    found = after(recipe, [{"status": status} for status in past], batch_statistics)
+    assert (found.accumulate, found.batch_size) == (taken, batch_size)

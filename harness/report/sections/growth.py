@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from harness.report.sections.timings import SIZES, Timing
 from harness.report.statistics import LEVEL, Estimate
 
 NAMES = {"length": "length L", "state": "state N", "heads": "heads H", "batch": "batch M"}
+TITLE_WIDTH = 36
+"""Characters of a panel's title in one line."""
 LEAST = 3
 """Sizes that a line must have: two would give a slope without a residual."""
 
@@ -139,9 +142,9 @@ class _Drawing:
             for line in (line for line in self.lines if line.panel == panel):
                 self._line(axes, line)
             parts = [part for part, named in zip(panel, several, strict=True) if named or part == panel[3]]
-            axes.set_title(", ".join(parts))
+            axes.set_title(textwrap.fill(", ".join(parts), TITLE_WIDTH))
             _axes(axes, [line for line in self.lines if line.panel == panel])
-        style.legend_below(canvas, grid[0])
+        style.legend_below(canvas, *grid)
 
     def _line(self, axes: Axes, line: Line) -> None:
         index = self.contestants.index(line.points[0].backend)

@@ -9,10 +9,14 @@ from harness.report import words
 from harness.report.evidence import Evidence, Study
 from harness.report.section import Part, Section, SectionBuilder, plain, ranged
 from harness.report.sections.growth import growth_figures, growth_table, lines
+from harness.report.sections.leads import leads_table
 from harness.report.sections.losses import GIVEN, losses, name_of
 from harness.report.sections.roofline import roofline_table
 from harness.report.sections.throughput_table import times_table
 from harness.report.sections.timings import BASELINE_DRIFT, Timing, timings
+
+SAID = 4
+"""So many pairs of contestant and baseline are told in sentences; of more, the tables alone tell."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ def _part(study: Study) -> Part:
     tables = []
     for (what, structure), members in groups.items():
         name = stem if len(groups) == 1 else f"{stem}-{what}-{structure}"
-        tables.append(times_table(name, study, members))
+        leads = leads_table(name, study, members)
+        tables += [*([leads] if leads else []), times_table(name, study, members)]
     grown = lines(rows)
     tables += [growth_table(stem, grown)] if grown else []
     roofline = roofline_table(stem, study, rows)
@@ -62,7 +67,8 @@ def findings(study: Study) -> list[str]:
         said.append(f"{doubtful} of {words.count(len(rivals), 'timing')} marked unreliable: the machine was not quiet.")
     if not rivals:
         return [f"Cannot tell: nothing but the baseline {baselines} was timed.", *said]
-    for backend, baseline in dict.fromkeys((row.backend, row.baseline) for row in rivals):
+    pairs = dict.fromkeys((row.backend, row.baseline) for row in rivals)
+    for backend, baseline in pairs if len(pairs) <= SAID else ():
         mine = [row for row in rivals if (row.backend, row.baseline) == (backend, baseline) and row.speed.n]
         if not mine:
             continue

@@ -79,7 +79,7 @@ def _numbers(row: Timing) -> dict[str, Any]:
         "first call s": row.first_call_s,
         "error": row.error,
         "gradient error": row.gradient_error,
-        "outcome": row.note.partition(":")[0] or "ok",
+        "outcome": row.outcome,
     }
 
 

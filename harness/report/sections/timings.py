@@ -64,6 +64,11 @@ class Timing:
         return bool(self.samples)
 
     @property
+    def outcome(self) -> str:
+        """ "ok", or the note in a word."""
+        return self.note.partition(":")[0] or "ok"
+
+    @property
     def seconds(self) -> tuple[float, float, float]:
         """25th, 50th and 75th percentile."""
         return quartiles(list(self.samples.values())) if self.samples else (math.nan,) * 3

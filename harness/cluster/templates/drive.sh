@@ -1,0 +1,18 @@
+code=130
+if [ -z "$asked" ]; then
+  "${command[@]}" &
+  driver=$!
+  code=0
+  wait "$driver" || code=$?
+  # A signal ends `wait` before the driver has ended.
+  while kill -0 "$driver" 2>/dev/null; do
+    code=0
+    wait "$driver" || code=$?
+  done
+fi
+
+# Out of time, and not cancelled: once more into the queue, as often as this is not plainly in vain.
+if [ "$code" = 130 ] && [ "$asked" = USR1 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt {{ restarts }} ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
