@@ -19,7 +19,7 @@ STUDIES = sorted(
 
 
 def test_there_is_evidence() -> None:
-    assert {"lra-image-small", "delay-small"} <= set(STUDIES)
+    assert {"lra", "lra-image-small", "delay-small"} <= set(STUDIES)
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -94,6 +94,12 @@ class Trial:
         """The task's primary metric on the test split, nan unless the trial is done."""
         return self.last("test", self.task["primary"]) if self.status == "done" else math.nan
 
+    @property
+    def escaped(self) -> bool | None:
+        """Whether the trial left chance behind for good; None unless it is done and its record speaks of it."""
+        value = self.last("run", "escaped_chance") if self.status == "done" else math.nan
+        return None if math.isnan(value) else value > 0
+
 
 @dataclass(frozen=True)
 class Study:
@@ -192,16 +198,28 @@ class Study:
 
     @property
     def task_axis(self) -> tuple[str, ...]:
-        """("task",) where task titles tell its levels apart, so that columns or parts can stand for it; else ()."""
-        if "task" not in self.axes:
+        """The axis that task titles tell the levels of apart, so that columns or parts can stand for it; else ().
+
+        It is `task`, or `case` where cases choose the task and not the basis, which no title could stand for.
+        """
+        axis = "case" if "task" in self.parts_of_cases and "basis" not in self.parts_of_cases else "task"
+        if axis not in self.axes:
             return ()
-        named = {(title, trial.labels["task"]) for trial in self.trials if (title := self.title(trial))}
-        return ("task",) if len(named) == len(self.tasks) else ()
+        named = {(title, trial.labels[axis]) for trial in self.trials if (title := self.title(trial))}
+        return (axis,) if len(named) == len(self.tasks) else ()
 
     @property
     def labels(self) -> list[str]:
-        """What a reader must be told: labels of the file, of the data and of the trials' parts, each once."""
-        data = [label for trial in self.trials for label in trial.header.get("data", {}).get("labels", [])]
+        """What a reader must be told: labels of the file, of the data and of the trials' parts, each once.
+
+        Of several tasks, the labels of the data say whose they are.
+        """
+        several = len(self.tasks) > 1
+        data = [
+            f"{self.title(trial)}: {label}" if several else label
+            for trial in self.trials
+            for label in trial.header.get("data", {}).get("labels", [])
+        ]
         parts = [label for trial in self.trials for label in trial.header.get("labels", [])]
         return list(dict.fromkeys(map(str, [*(self.ablation.get("labels") or []), *data, *parts])))
 

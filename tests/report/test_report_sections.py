@@ -19,7 +19,8 @@ from harness.report import SECTIONS, published
 from harness.report.build import sections
 from harness.report.evidence import Evidence
 from harness.report.gather import studies
-from harness.report.sections.lra import TASKS, column
+from harness.report.sections.lra import column
+from harness.report.sections.lra_averages import TASKS
 from harness.report.statistics import Estimate
 
 PUBLISHED = published.lra([])
@@ -143,19 +144,6 @@ def test_labels_of_file_and_data_stand_at_the_accuracy_table(tmp_path: Path) -> 
     notes = " ".join(only(section(tmp_path, "lra")).tables[0].notes)
     assert "shortened" in notes
     assert "small model" in notes
-
-
-def test_both_averages_appear_only_when_all_six_tasks_are_there(tmp_path: Path) -> None:
-    for index, title in enumerate(TASKS):
-        task = {**LISTOPS, "name": title.lower(), "title": title}
-        score = 0.5 + 0.05 * index
-        sweep(
-            tmp_path, lambda arm, seed, score=score: score, task=task, levels={"basis": ["legs"]}, name=f"lra-{index}"
-        )
-        row = only(section(tmp_path, "lra")).tables[0].data.iloc[0]
-        assert ("Average of 6" in row) == (index == 5)
-    assert row["Average of 6"].value == pytest.approx(62.5)
-    assert row["Average of 5"].value == pytest.approx(60.0)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pandas as pd
 from harness.report import references, words
 from harness.report.evidence import Arm, Evidence, Study, Trial
 from harness.report.section import Part, Section, SectionBuilder, Table, number, text
-from harness.report.statistics import Estimate, binomial_standard_error, mean_interval
+from harness.report.sections import lra_averages
+from harness.report.sections.lra_averages import TASKS
+from harness.report.statistics import Estimate, binomial_standard_error
 
-TASKS = ("ListOps", "Text", "Retrieval", "Image", "Pathfinder", "Path-X")
-WITHOUT_PATH_X = TASKS[:-1]
 BIMODAL = ("Pathfinder", "Path-X")
 """Learnt or not learnt at all, so that a mean over seeds says less than how many of them learnt it."""
 SOLVED = (
@@ -96,11 +96,8 @@ def _ours(group: list[Study], number_: int) -> Part:
             row[title] = words.cell(places.get(title, []), 100.0)
             if title in told:
                 row[f"{title} solved"] = solved(places.get(title, []))
-        if set(TASKS) <= set(titles):
-            row["Average of 6"] = average(places, TASKS)
-            row["Average of 5"] = average(places, WITHOUT_PATH_X)
-        rows.append(row)
-    cells = [row[title] for row in rows for title in titles]
+        rows.append(row | lra_averages.averages(places, titles))
+    cells = [cell for row in rows for cell in row.values() if isinstance(cell, Estimate)]
     known = {
         title: references.by_task((one for places in trials.values() for one in places.get(title, [])), 100.0)
         for title in titles
@@ -118,28 +115,15 @@ def _ours(group: list[Study], number_: int) -> Part:
     notes = [f"{study.name}: {label}." for study in group for label in study.labels]
     notes += [f"{title}: {note}" for title in titles for note in references.notes(known[title], number(1))]
     notes += [SOLVED] if told else []
+    notes += lra_averages.notes(trials.values(), titles)
     notes += _sampling(trials) + [line for study in group for line in words.fewer(study, study.arms())]
     return Part(f"This harness: {names}", tables=(Table(name, caption, data, formats, tuple(notes)),))
 
 
 def solved(trials: list[Trial]) -> str | None:
     """`2 of 3`: the seeds that escaped chance; None where no record speaks of it."""
-    known = [value for trial in trials if trial.status == "done" and (value := _escaped(trial)) is not None]
+    known = [trial.escaped for trial in trials if trial.escaped is not None]
     return f"{sum(known)} of {len(known)}" if known else None
-
-
-def _escaped(trial: Trial) -> bool | None:
-    value = trial.last("run", "escaped_chance")
-    return None if value != value else value > 0
-
-
-def average(places: dict[str, list[Trial]], tasks: tuple[str, ...]) -> Estimate:
-    """The mean over tasks, taken within a seed, with its interval over the seeds that have every task."""
-    by_task = [
-        {trial.seed: 100 * trial.score for trial in places.get(task, []) if trial.status == "done"} for task in tasks
-    ]
-    seeds = sorted(set.intersection(*(set(scores) for scores in by_task)))
-    return mean_interval([sum(scores[seed] for scores in by_task) / len(tasks) for seed in seeds])
 
 
 def _sampling(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:
