@@ -17,7 +17,7 @@ from harness.tasks.cache import cached
 from harness.tasks.classification import Classification, label_references
 from harness.tasks.files import Arrays, DataFile, fingerprint, locate
 from harness.tasks.image_files import CIFAR10, CLASSES, FILE, LOSSY, OFFICIAL, PIXELS, identity, read_images
-from harness.tasks.task import Data, Inputs, Provenance
+from harness.tasks.task import Data, Inputs, Provenance, check_at_least
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +45,7 @@ class Image(Classification):
     """Test images, the same ones for every seed; None takes all of them."""
 
     def __post_init__(self) -> None:
-        for name in ("train", "val", "test"):
-            size = getattr(self, name)
-            if size is not None and size < 1:
-                raise UsageError(f"task.{name} is {size}; it must be at least 1.")
+        check_at_least(self, {"train": 1, "val": 1, "test": 1})
         if self.val + (self.train or 1) > CIFAR10["train"]:
             raise UsageError(
                 f"task.train + task.val is {self.val + (self.train or 1)}, but CIFAR-10 has 50000 training images."

@@ -18,7 +18,7 @@ from harness.tasks.classification import Classification, label_references
 from harness.tasks.files import Arrays, DataFile, digest, fingerprint, locate
 from harness.tasks.listops_files import FILES, SPLITS, read
 from harness.tasks.listops_trees import TOKENS, Integers, Rules, Trees, generate
-from harness.tasks.task import Data, Inputs, Provenance
+from harness.tasks.task import Data, Inputs, Provenance, check_at_least
 
 LRA_RULES = Rules(max_depth=10, max_args=10, min_length=500, max_length=2000)
 LRA_SIZES = {"train": 96_000, "val": 2_000, "test": 2_000}
@@ -48,10 +48,8 @@ class ListOps(Classification):
     """Of the generator. The trial's seed does not change this data, as it does not change the official files."""
 
     def __post_init__(self) -> None:
-        least = {"max_depth": 2, "max_args": 2, "min_length": 0, "train": 1, "val": 1, "test": 1, "data_seed": 0}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise UsageError(f"task.{name} is {getattr(self, name)}; it must be at least {bound}.")
+        sizes = {"train": 1, "val": 1, "test": 1}
+        check_at_least(self, {"max_depth": 2, "max_args": 2, "min_length": 0, "data_seed": 0, **sizes})
         if self.max_length < self.min_length + 2:
             raise UsageError(
                 f"task.min_length = {self.min_length} and task.max_length = {self.max_length} leave no length "

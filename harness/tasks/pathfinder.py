@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -18,15 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness.tasks.cache import cached, checksums, write_rows
+from harness.tasks.cache import cached, checksums
 from harness.tasks.classification import Classification, label_references
 from harness.tasks.files import Arrays, DataFile, fingerprint, locate
-from harness.tasks.pathfinder_draw import pictures
-from harness.tasks.pathfinder_files import decode, entries, is_inner, refuse_outer, release, stamp_of
+from harness.tasks.pathfinder_arrays import dot_distance, draw, read, tables
+from harness.tasks.pathfinder_files import is_inner, refuse_outer, release, stamp_of
 from harness.tasks.pathfinder_rules import Difficulty, Rules, rules
-from harness.tasks.pathfinder_stamps import stamps
-from harness.tasks.progress import followed, told
-from harness.tasks.task import Data, Inputs, Provenance
+from harness.tasks.task import Data, Inputs, Provenance, check_at_least
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +50,7 @@ class Contours(Classification):
     """Of the generator; of the official pictures, how they are dealt out. The trial's seed changes neither."""
 
     def __post_init__(self) -> None:
-        for name, bound in {"train": 1, "val": 1, "test": 1, "data_seed": 0}.items():
-            if getattr(self, name) < bound:
-                raise UsageError(f"task.{name} is {getattr(self, name)}; it must be at least {bound}.")
+        check_at_least(self, {"train": 1, "val": 1, "test": 1, "data_seed": 0})
 
     @property
     @abstractmethod
@@ -81,7 +76,7 @@ class Contours(Classification):
             written = checksums(self.prepare(data_root))
             identity = [written["x"], written["y"]]
         else:
-            identity = _tables(self._rules())
+            identity = tables(self._rules())
         return Provenance(
             fingerprint=fingerprint("pathfinder", self.version, dataclasses.asdict(self), self.pixels, identity),
             kind="real" if official else "generated",
@@ -117,16 +112,16 @@ class Contours(Classification):
     def _arrays(self, data_root: Path | None) -> Arrays:
         """Pixels x, labels y and, of drawn pictures, the squared distance of the dots, apart."""
         if self.source == "official":
-            fill = functools.partial(_read, self._released(data_root), self.difficulty, self.pixels)
+            fill = functools.partial(read, self._released(data_root), self.difficulty, self.pixels)
         else:
-            fill = functools.partial(_draw, self._rules(), self.data_seed, self._count())
+            fill = functools.partial(draw, self._rules(), self.data_seed, self._count())
         return cached(self._entry(data_root), lambda: fill)
 
     def _entry(self, data_root: Path | None) -> str:
         kind = f"pathfinder{self.pixels}-{self.difficulty}"
         if self.source == "official":
             return f"{kind}-official-{stamp_of(self._released(data_root), self.difficulty)}"
-        drawn = (self.version, self.pixels, self.difficulty, self.data_seed, _tables(self._rules()))
+        drawn = (self.version, self.pixels, self.difficulty, self.data_seed, tables(self._rules()))
         return f"{kind}-{self._count()}-{fingerprint('pathfinder', *drawn)}"
 
     def _released(self, data_root: Path | None) -> Path:
@@ -210,45 +205,3 @@ class PathX(Contours):
 def unit(x: torch.Tensor) -> torch.Tensor:
     """x/255 of uint8 (M, L), as in the official S4 code; float32 (M, L, 1)."""
     return (x.float() / 255).unsqueeze(-1)
-
-
-def dot_distance(
-    seen: NDArray[np.int32], labels: NDArray[np.uint8], asked: NDArray[np.int32], truth: NDArray[np.uint8]
-) -> float:
-    """Accuracy on (asked, truth) of the best threshold on the squared distance of the dots for (seen, labels)."""
-    values, at = np.unique(seen, return_inverse=True)
-    # Zeros less ones among those at most so far apart.
-    near = np.bincount(at, weights=1.0 - 2.0 * labels).cumsum()
-    ones = int(labels.sum())
-    right = {True: near + ones, False: len(labels) - ones - near}
-    far_is_one = bool(right[True].max() >= right[False].max())
-    return float((((asked > values[right[far_is_one].argmax()]) == far_is_one) == truth).mean())
-
-
-def _tables(drawn: Rules) -> list[str]:
-    """What the pictures of a seed depend on beside the rules: the stamps, as the library drew them."""
-    return [stamps(drawn, m).digest() for m in drawn.margins]
-
-
-def _draw(drawn: Rules, seed: int, count: int, folder: Path) -> None:
-    labels: list[NDArray[np.uint8]] = []
-    distances: list[NDArray[np.int32]] = []
-
-    def parts() -> Iterator[NDArray[np.uint8]]:
-        done = 0
-        for part in pictures(drawn, seed, count):
-            told("drawing pictures", done := done + len(part.y), count)
-            labels.append(part.y)
-            distances.append(part.apart)
-            yield part.x
-
-    write_rows(folder / "x.npy", count, drawn.size**2, parts())
-    np.save(folder / "y.npy", np.concatenate(labels))
-    np.save(folder / "apart.npy", np.concatenate(distances))
-
-
-def _read(released: Path, difficulty: Difficulty, size: int, folder: Path) -> None:
-    found = list(entries(released, difficulty))
-    parts = (decode(entry, size) for entry in followed(found, "reading pictures", len(found)))
-    write_rows(folder / "x.npy", len(found), size**2, parts)
-    np.save(folder / "y.npy", np.array([entry.label for entry in found], dtype=np.uint8))

@@ -17,7 +17,7 @@ from harness.tasks.classification import label_references
 from harness.tasks.files import Arrays, DataFile, digest, fingerprint, locate
 from harness.tasks.progress import followed
 from harness.tasks.retrieval_files import AAN, ACLCITE, NAMES, Pairs, beside, read_aan, read_aclcite
-from harness.tasks.task import Data, Inputs, Provenance
+from harness.tasks.task import Data, Inputs, Provenance, check_at_least
 from harness.tasks.written import Written
 
 ORDER_SEED = 0
@@ -52,9 +52,7 @@ class Retrieval(Written):
         super().__post_init__()
         if self.source not in ("aan", "aclcite"):
             raise unknown("task.source", self.source, ("aan", "aclcite"))
-        for name in NAMES:
-            if (size := getattr(self, name)) is not None and size < 1:
-                raise UsageError(f"task.{name} is {size}; it must be at least 1.")
+        check_at_least(self, dict.fromkeys(NAMES, 1))
 
     @property
     def inputs(self) -> Inputs:

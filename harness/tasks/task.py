@@ -150,7 +150,7 @@ class Task(ABC):
 
 
 def check_at_least(task: Task, least: dict[str, int]) -> None:
-    """Raise UsageError for the first parameter that is below its bound."""
+    """Raise UsageError for the first parameter that is below its bound; one that is None has none."""
     for name, bound in least.items():
-        if (value := getattr(task, name)) < bound:
+        if (value := getattr(task, name)) is not None and value < bound:
             raise UsageError(f"task.{name} is {value}; it must be at least {bound}.")

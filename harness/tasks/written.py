@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from harness.errors import UsageError, unknown
 from harness.tasks.classification import Classification
 from harness.tasks.coding import BYTES, Coding
-from harness.tasks.task import Inputs
+from harness.tasks.task import Inputs, check_at_least
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,7 @@ class Written(Classification):
     def __post_init__(self) -> None:
         if self.unit not in ("byte", "char"):
             raise unknown("task.unit", self.unit, ("byte", "char"))
-        if self.max_length < 1 + self.eos:
-            raise UsageError(f"task.max_length is {self.max_length}; it must be at least {1 + self.eos}.")
-        if self.min_frequency < 1:
-            raise UsageError(f"task.min_frequency is {self.min_frequency}; it must be at least 1.")
+        check_at_least(self, {"max_length": 1 + self.eos, "min_frequency": 1})
         if self.vocabulary is None:
             own = BYTES if self.unit == "byte" else self.official_characters
             object.__setattr__(self, "vocabulary", own + self.eos)

@@ -16,7 +16,8 @@ import torch
 from harness.errors import EnvironmentProblem, UsageError
 from harness.tasks import pathfinder_files
 from harness.tasks.inventory import verify
-from harness.tasks.pathfinder import Pathfinder, PathX, dot_distance
+from harness.tasks.pathfinder import Pathfinder, PathX
+from harness.tasks.pathfinder_arrays import dot_distance
 from harness.tasks.pathfinder_files import LEVELS, check
 from harness.tasks.prepare import prepare
 from harness.tasks.task import Data
