@@ -14,6 +14,19 @@ from harness.errors import UsageError, did_you_mean
 SECTIONS = ("fixed", "compare", "resources")
 
 
+class ArmResources(BaseModel):
+    """What the trials of some arms may take otherwise."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    only: dict[str, str | int | float] = Field(min_length=1)
+    """Axis to label, as under [compare]."""
+    cpus_per_trial: float | None = Field(default=None, gt=0)
+    gpus_per_trial: float | None = Field(default=None, ge=0)
+    timeout_minutes: float | None = Field(default=None, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0)
+
+
 class Resources(BaseModel):
     """What one trial may take. Not part of a trial's identity."""
 
@@ -25,6 +38,8 @@ class Resources(BaseModel):
     timeout_minutes: float | None = Field(default=None, gt=0)
     memory_gib: float | None = Field(default=None, gt=0)
     max_attempts: int = Field(default=2, ge=1)
+    arms: list[ArmResources] = []
+    """Arms with other numbers, such as a longer task; the last that matches counts."""
 
 
 class Ablation(BaseModel):

@@ -91,6 +91,14 @@ def lines(path: Path) -> list[bytes]:
     return kept
 
 
+def resumable(folder: Path, trial_id: str) -> list[bytes]:
+    """The lines that a further attempt finds: of the whole or the partial file, without the end row."""
+    path = folder / f"{trial_id}.jsonl"
+    partial = folder / f"{trial_id}.jsonl.partial"
+    kept = lines(path) if path.exists() else lines(partial) if partial.exists() else []
+    return kept[:-1] if kept and decode(kept[-1])["row"] == "end" else kept
+
+
 def read(path: Path) -> Record:
     """Read a record, whole or partial. Raises UsageError when it has no header or a newer schema."""
     rows = [decode(line) for line in lines(path)]
@@ -183,11 +191,9 @@ class Writer:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{trial_id}.jsonl"
         self.partial = folder / f"{trial_id}.jsonl.partial"
+        kept = resumable(folder, trial_id)
         if self.path.exists():
             self.path.replace(self.partial)
-        kept = lines(self.partial) if self.partial.exists() else []
-        if kept and decode(kept[-1])["row"] == "end":
-            kept.pop()
         self.rows = 0
         self._keep(kept)
 
@@ -204,6 +210,10 @@ class Writer:
             os.fsync(self._file.fileno())
             self._file.close()
             self.partial.replace(self.path)
+
+    def held(self) -> list[Row]:
+        """The rows that the record has by now."""
+        return [decode(line) for line in lines(self.partial)]
 
     def close(self) -> None:
         """Leave the partial file as it is, for a later attempt to continue."""

@@ -46,7 +46,7 @@ MAY = {
     ),
     "trial": (BASE | TABLES, {"torch", "numpy"}),
     "track": (BASE, {"mlflow"}),
-    "launch": (BASE | {"plan", "search", "space", "trial", "track"}, {"ray", "optuna", "psutil", "rich"}),
+    "launch": (BASE | {"plan", "search", "space", "trial", "track"}, {"ray", "optuna", "psutil", "pyarrow", "rich"}),
     "cluster": ({"ablation", "errors"}, {"jinja2"}),
     "report": (BASE | {"bases"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
     "cli": (EVERY, {"typer", "rich"}),

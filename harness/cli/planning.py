@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli import sizes
+from harness.cli.fitting import too_large
 from harness.cli.options import DataRoot, Files, Only, Plugins, Results, Set, Smoke, load_plugins, plans
 from harness.cli.sweeps import fingerprints, known, sweep_of
 from harness.errors import EnvironmentProblem
@@ -60,8 +61,9 @@ def _show(planned: Plan, results: Path, data_root: Path | None) -> None:
     if planned.preset:
         _show_preset(console, planned)
     prints, note = _prints(planned, data_root)
-    (_show_search if planned.search else _show_trials)(console, planned, sweep_of(planned, results, prints))
-    for sentence in [*note, *_unsupported(planned)]:
+    sweep = sweep_of(planned, results, prints)
+    (_show_search if planned.search else _show_trials)(console, planned, sweep)
+    for sentence in [*note, *_unsupported(planned), *too_large(planned, sweep, here=False)]:
         console.print(f"  {sentence}")
 
 

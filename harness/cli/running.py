@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.fitting import too_large
 from harness.cli.options import (
     DataRoot,
     Files,
@@ -52,6 +53,12 @@ Deadline = Annotated[
 ]
 Slots = Annotated[int | None, typer.Option("--slots", min=1, help="Trials at once; default: what the machine holds.")]
 Address = Annotated[str | None, typer.Option("--address", help="A running Ray cluster: auto or HOST:PORT.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", metavar="FOLDER_OR_URI", help="Where checkpoints go that all machines of a cluster reach."
+    ),
+]
 Log = Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror the records to MLflow.")]
 
 
@@ -62,6 +69,7 @@ def run(
     smoke: Smoke = False,
     executor: Executor = Executor.ray,
     address: Address = None,
+    storage: Storage = None,
     slots: Slots = None,
     shard: Shard = None,
     deadline: Deadline = None,
@@ -79,6 +87,7 @@ def run(
     options = Options(
         executor=executor.value,
         address=address,
+        storage=_storage(storage, executor),
         slots=slots,
         deadline_s=seconds(deadline) if deadline else None,
         shard=_shard(shard),
@@ -89,6 +98,9 @@ def run(
         for planned in expanded:
             remember(results / planned.ablation.name, planned)
     sweeps = [sweep_of(planned, results, fingerprints(planned, data_root)) for planned in expanded]
+    for planned, sweep in zip(expanded, sweeps, strict=True):
+        for sentence in too_large(planned, sweep, here=address is None):
+            print(f"warning: {sentence}", file=sys.stderr)
     _drive(sweeps, options, results, data_root, plugins, tracking_uri, mlflow)
 
 
@@ -100,6 +112,7 @@ def retry(
     smoke: Smoke = False,
     executor: Executor = Executor.ray,
     address: Address = None,
+    storage: Storage = None,
     slots: Slots = None,
     deadline: Deadline = None,
     mlflow: Log = True,
@@ -127,6 +140,7 @@ def retry(
     options = Options(
         executor=executor.value,
         address=address,
+        storage=_storage(storage, executor),
         slots=slots,
         deadline_s=seconds(deadline) if deadline else None,
         retry_statuses=again,
@@ -171,6 +185,16 @@ def _drive(
     if mirror is not None and (message := mirror.message()):
         print(message, file=sys.stderr)
     raise typer.Exit(code)
+
+
+def _storage(text: str | None, executor: Executor) -> str | None:
+    if text is None:
+        return None
+    if executor is Executor.local:
+        raise UsageError("--storage is for Ray; --executor local keeps checkpoints beside the records. Leave one out.")
+    from harness.launch.store import checked
+
+    return checked(text)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import unknown
 
 if TYPE_CHECKING:
+    from harness.ablation import ArmResources, Resources
     from harness.launch.options import Sweep
     from harness.plan import Plan
 
@@ -18,20 +21,39 @@ def sweep_of(planned: Plan, results: Path, prints: Mapping[str, str]) -> Sweep:
 
     ablation = planned.ablation
     folder = results / ablation.name
-    resources = ablation.resources
     return Sweep(
         name=ablation.name,
         folder=folder,
         jobs=list(planned.jobs()),
-        cpus_per_trial=resources.cpus_per_trial,
-        gpus_per_trial=resources.gpus_per_trial,
-        timeout_s=None if resources.timeout_minutes is None else resources.timeout_minutes * 60,
-        memory_bytes=None if resources.memory_gib is None else int(resources.memory_gib * 2**30),
-        max_attempts=resources.max_attempts,
+        max_attempts=ablation.resources.max_attempts,
         fingerprints=prints,
         exclusive=ablation.kind == "throughput",
         search=planned.search,
+        arms=[({axis: str(label) for axis, label in one.only.items()}, _needs(one)) for one in _arms(planned)],
+        **_needs(ablation.resources),
     )
+
+
+def _arms(planned: Plan) -> list[ArmResources]:
+    """The arms with resources of their own. Raises UsageError for an axis or a label that is not compared."""
+    for one in planned.ablation.resources.arms:
+        for axis, label in one.only.items():
+            if axis not in planned.levels:
+                raise unknown("axis in resources.arms", axis, planned.levels)
+            if str(label) not in planned.levels[axis]:
+                raise unknown(f"{axis} in resources.arms", str(label), planned.levels[axis])
+    return planned.ablation.resources.arms
+
+
+def _needs(resources: Resources | ArmResources) -> dict[str, Any]:
+    """The fields of a sweep that these resources set."""
+    given = {
+        "cpus_per_trial": resources.cpus_per_trial,
+        "gpus_per_trial": resources.gpus_per_trial,
+        "timeout_s": None if resources.timeout_minutes is None else resources.timeout_minutes * 60,
+        "memory_bytes": None if resources.memory_gib is None else int(resources.memory_gib * 2**30),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def known(sweep: Sweep) -> Sweep:

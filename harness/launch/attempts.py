@@ -20,6 +20,11 @@ class Earlier:
     history: tuple[dict[str, Any], ...] = ()
 
     @property
+    def next(self) -> int:
+        """The number of the next attempt; the first is 1."""
+        return len(self.history) + 1
+
+    @property
     def failures(self) -> int:
         return sum(end["status"] in FAILED for end in self.history)
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
+
 from harness.errors import EnvironmentProblem
 from harness.launch.options import Sweep
 
@@ -13,6 +15,11 @@ from harness.launch.options import Sweep
 def cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """Main memory of this machine."""
+    return int(psutil.virtual_memory().total)
 
 
 def gpus() -> list[str]:
@@ -32,7 +39,7 @@ def here() -> dict[str, float]:
 def refuse(sweeps: Iterable[Sweep], nodes: Iterable[Mapping[str, float]], slots: int | None = None) -> None:
     """Raise EnvironmentProblem when no single node can hold a trial; Ray would let it wait for ever."""
     available = list(nodes)
-    for sweep in sweeps:
+    for sweep in (kind for one in sweeps for kind in one.kinds()):
         wanted = {"CPU": sweep.cpus_per_trial, "GPU": sweep.gpus_per_trial}
         if not any(all(node.get(kind, 0.0) >= amount for kind, amount in wanted.items()) for node in available):
             held = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in available)
@@ -44,12 +51,17 @@ def refuse(sweeps: Iterable[Sweep], nodes: Iterable[Mapping[str, float]], slots:
 
 
 def slots(sweep: Sweep, wanted: int | None) -> int:
-    """Trials at once on this machine: as many as it holds, one when they must be alone, `wanted` when given."""
+    """Trials at once on this machine: as many as it holds of its largest arm, one when they must be alone, `wanted`
+    when given.
+    """
     if sweep.exclusive:
         return 1
-    fits = [int(cpus() / sweep.cpus_per_trial)] if sweep.cpus_per_trial > 0 else []
-    if sweep.gpus_per_trial > 0:
-        fits.append(int(len(gpus()) / sweep.gpus_per_trial))
+    processors, share = (
+        max(getattr(kind, name) for kind in sweep.kinds()) for name in ("cpus_per_trial", "gpus_per_trial")
+    )
+    fits = [int(cpus() / processors)] if processors > 0 else []
+    if share > 0:
+        fits.append(int(len(gpus()) / share))
     return wanted or max(1, min(fits, default=cpus()))
 
 

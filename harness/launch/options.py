@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
@@ -45,6 +45,24 @@ class Sweep:
     """What finds the jobs while it runs, where they are not all known before."""
     ids: set[str] = field(default_factory=set)
     """The trials of this process's share of a search, as they become known."""
+    arms: Sequence[tuple[Mapping[str, str], Mapping[str, Any]]] = ()
+    """Labels by axis, and the fields above that are otherwise for arms with these labels; a later one wins."""
+
+    def of(self, job: Mapping[str, Any]) -> Sweep:
+        """The sweep as this job's arm has it, with its own resources."""
+        labels = job.get("ablation", {}).get("arm", {})
+        changed = {
+            key: value
+            for wanted, fields in self.arms
+            if wanted.items() <= labels.items()
+            for key, value in fields.items()
+        }
+        return replace(self, **changed) if changed else self
+
+    def kinds(self) -> list[Sweep]:
+        """The sweep as its arms have it, once for each demand of processors and GPUs."""
+        every = [self.of(job) for job in self.jobs] or [self, *(replace(self, **fields) for _, fields in self.arms)]
+        return list({(one.cpus_per_trial, one.gpus_per_trial): one for one in every}.values())
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,8 @@ class Options:
     executor: Literal["ray", "local"] | str = "ray"
     address: str | None = None
     """A running Ray cluster; None starts one on this machine and ends it."""
+    storage: str | None = None
+    """Folder or URI of the checkpoints under Ray, which every node must reach; None is beside the records."""
     slots: int | None = None
     """Trials at once; None is what the machine holds."""
     data_root: Path | None = None

@@ -26,13 +26,14 @@ class Pool:
         telling = threading.Lock()
 
         def work(slot: int) -> None:
-            shown = machine.gpu_of(slot, sweep.gpus_per_trial)
+            shown = machine.gpu_of(slot, max(kind.gpus_per_trial for kind in sweep.kinds()))
             while stop() == GO:
                 try:
                     task = waiting.get_nowait()
                 except queue.Empty:
                     return
-                task["environment"] |= shown
+                # A task that names its GPUs itself has asked for none.
+                task = {**task, "environment": {**shown, **task["environment"]}}
                 with telling:
                     on_start(task["job"]["trial_id"])
                 outcome = attempt(task, stop)

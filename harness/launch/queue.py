@@ -52,18 +52,19 @@ def mine(sweep: Sweep, options: Options) -> list[dict[str, Any]]:
 
 
 def _task(sweep: Sweep, options: Options, job: dict[str, Any], fresh: bool) -> Task:
+    arm = sweep.of(job)
     return {
         "job": job,
         "folder": str(sweep.folder.resolve()),
         "fresh": fresh,
-        "timeout_s": sweep.timeout_s,
-        "memory_bytes": sweep.memory_bytes,
+        "timeout_s": arm.timeout_s,
+        "memory_bytes": arm.memory_bytes,
         "hang_s": options.hang_s,
         "grace_s": options.grace_s,
-        "threads": machine.threads(sweep),
+        "threads": machine.threads(arm),
         "data_root": str(options.data_root.resolve()) if options.data_root else None,
         "plugins": list(options.plugins),
         "runner": options.runner,
         "path": list(options.path),
-        "environment": machine.hidden_gpus(sweep),
+        "environment": machine.hidden_gpus(arm),
     }

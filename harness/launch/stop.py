@@ -1,17 +1,12 @@
-"""Asking a sweep to stop: first cleanly, then at once, from a signal or a deadline, across processes.
-
-The level is kept in a small file as well, because a supervisor may live in another process than the driver.
-"""
+"""Asking a sweep to stop: first cleanly, then at once, from a signal or a deadline."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 
 GO, STOP, KILL = 0, 1, 2
@@ -22,48 +17,18 @@ Level = Callable[[], int]
 class Stop:
     """The driver's flag. `ask` only ever raises the level."""
 
-    def __init__(self, *files: Path) -> None:
-        self._files = files
+    def __init__(self) -> None:
         self._level = GO
         self.why = ""
-        for file in files:
-            file.unlink(missing_ok=True)
 
     def level(self) -> int:
         return self._level
 
     def ask(self, level: int, why: str) -> None:
-        """Raise the level to `level` and tell every process that reads the file."""
-        if level <= self._level:
-            return
-        self._level = level
-        self.why = self.why or why
-        for file in self._files:
-            beside = file.with_name(file.name + ".new")
-            with contextlib.suppress(OSError):
-                beside.write_text(str(level))
-                beside.replace(file)
-
-    def clear(self) -> None:
-        """Remove the files."""
-        for file in self._files:
-            file.unlink(missing_ok=True)
-
-
-def stop_file(folder: Path) -> Path:
-    """Where the driver that is this process tells the supervisors of a sweep to stop.
-
-    Named with the host as well: drivers on several machines, or in containers, may have one number.
-    """
-    return folder.resolve() / f".stop-{socket.gethostname()}-{os.getpid()}"
-
-
-def level_in(file: Path) -> int:
-    """The level that another process has written; GO while there is none."""
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return GO
+        """Raise the level to `level`."""
+        if level > self._level:
+            self._level = level
+            self.why = self.why or why
 
 
 @contextlib.contextmanager

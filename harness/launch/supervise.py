@@ -1,4 +1,4 @@
-"""One trial, watched: a child process runs it, this process owns its record.
+"""One trial, watched: a child process runs it, and what it sends goes into its record.
 
 Whatever becomes of the child (a segfault, a hang, a memory hog, a kill) is one end row and never the end of
 the sweep.
@@ -6,9 +6,11 @@ the sweep.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from pathlib import Path
+from typing import Protocol
 
 from harness import environment, records
 from harness.launch import leavings, lock
@@ -22,6 +24,17 @@ TICK_S = 0.2
 INTERRUPTED = "interrupted"
 
 
+class Sink(Protocol):
+    """Where the rows of an attempt go: its record, or the way to it."""
+
+    rows: int
+    """How many the record holds by now."""
+
+    def write(self, row: records.Row) -> None: ...
+
+    def held(self) -> list[records.Row]: ...
+
+
 def supervise(task: Task, stop: Level) -> Outcome:
     """Run one attempt to its end and return how it ended. Waits for a supervisor that still holds the trial.
 
@@ -30,121 +43,141 @@ def supervise(task: Task, stop: Level) -> Outcome:
     folder, trial_id = Path(task["folder"]), task["job"]["trial_id"]
     with lock.trial(folder, trial_id, give_up=stop) as held:
         if not held or stop() != GO:
-            return Outcome(
-                trial_id, INTERRUPTED, "stopped before it began", failures=earlier(folder, trial_id).failures
-            )
-        finished = folder / f"{trial_id}.jsonl"
-        if task["fresh"] and finished.exists():
-            leavings.forget(folder, trial_id)
-        known = records.state(finished) if finished.exists() else None
-        if known is not None and known.status in records.FINISHED:
-            return Outcome(trial_id, known.status, known.reason, known.attempts)
-        return _Attempt(task, earlier(folder, trial_id)).run(stop)
+            return not_begun(trial_id, earlier(folder, trial_id))
+        if (known := finished(task)) is not None:
+            return known
+        before = earlier(folder, trial_id)
+        with contextlib.closing(records.Writer(folder, trial_id)) as writer:
+            with contextlib.closing(Attempt(task, before, writer, opened(writer, before))) as attempt:
+                while attempt.outcome is None:
+                    attempt.turn(stop())
+            leavings.clear(folder, trial_id, attempt.outcome.status)
+            return attempt.outcome
 
 
-class _Attempt:
-    """One child and the rows that it adds to the record."""
+def opened(writer: records.Writer, before: Earlier) -> int:
+    """Begin another attempt in a record; returns how many rows the attempt may keep.
 
-    def __init__(self, task: Task, before: Earlier) -> None:
-        self.task = task
-        self.before = before
-        self.number = len(before.history) + 1
+    Until the child writes its own attempt row, after the rows it keeps, one that holds the history stands here.
+    """
+    rows = writer.rows
+    if before.history:
+        row = {"row": "attempt", "attempt": before.next, "resumed_step": None, "history": list(before.history)}
+        writer.write({**row, "time": time.time()})
+    elif rows:
+        writer.write({"row": records.RESUME, "rows": 0})
+        return 0
+    return rows
+
+
+def finished(task: Task) -> Outcome | None:
+    """How the trial has ended already; one that is to be made anew is forgotten first."""
+    folder, trial_id = Path(task["folder"]), task["job"]["trial_id"]
+    whole = folder / f"{trial_id}.jsonl"
+    if task["fresh"] and whole.exists():
+        leavings.forget(folder, trial_id)
+    known = records.state(whole) if whole.exists() else None
+    if known is None or known.status not in records.FINISHED:
+        return None
+    return Outcome(trial_id, known.status, known.reason, known.attempts)
+
+
+def not_begun(trial_id: str, before: Earlier) -> Outcome:
+    """The outcome of a trial that was stopped before its attempt began."""
+    return Outcome(trial_id, INTERRUPTED, "stopped before it began", failures=before.failures)
+
+
+class Attempt:
+    """One child and the rows that it adds to the record: `turn` until there is an `outcome`, then `close`."""
+
+    def __init__(self, task: Task, before: Earlier, sink: Sink, kept_rows: int) -> None:
+        self.task, self.before, self.sink, self.kept_rows = task, before, sink, kept_rows
         self.trial_id: str = task["job"]["trial_id"]
+        self.child: Child | None = None
         self.end: records.Row | None = None
+        self.outcome: Outcome | None = None
         self.early = Watch(task["job"].get("stopping"))
+        self._began = time.monotonic()
+        self._asked: float | None = None
+        self._next_ask = 0.0
+        self._kills = kernel_kills()
 
-    def run(self, stop: Level) -> Outcome:
-        began = time.monotonic()
-        self.writer = records.Writer(Path(self.task["folder"]), self.trial_id)
-        kept_rows = self.writer.rows
-        child = None
+    def turn(self, level: int) -> None:
+        """Start the child, or wait a moment for what it sends and see to it that it ends when it must."""
         try:
-            if self.before.history:
-                # Until the child writes its own attempt row, after the rows it keeps, this one holds the history.
-                self.writer.write(self._attempt_row())
-            elif kept_rows:
-                kept_rows = 0
-                self.writer.write({"row": records.RESUME, "rows": 0})
-            try:
-                child = Child(self.task, self.number, kept_rows, list(self.before.history))
-            except (OSError, EOFError) as problem:
-                return self._outcome(INTERRUPTED, f"the trial's process could not be started: {problem!r}", 0.0)
-            verdict = self._watch(child, stop, began)
-            if verdict is not None:
-                child.close(seconds=0.0)
-                self._conclude(*verdict, time.monotonic() - began, child.peak_memory_bytes)
+            if self.child is None:
+                self._begin()
+            elif (verdict := self._look(self.child, level)) is not None:
+                self.child.close(seconds=0.0)
+                self._conclude(*verdict, self.child.peak_memory_bytes)
         except OSError as problem:
-            return self._outcome(INTERRUPTED, f"the record could not be written: {problem}", time.monotonic() - began)
-        finally:
-            if child is not None:
-                child.close(seconds=5.0 if self.end else 0.0)
-            self.writer.close()
-        assert self.end is not None
-        leavings.clear(Path(self.task["folder"]), self.trial_id, self.end["status"])
-        return self._outcome(self.end["status"], self.end.get("reason", ""), time.monotonic() - began)
+            self._ended(INTERRUPTED, f"the record could not be written: {problem}")
+        if self.end is not None:
+            self._ended(self.end["status"], self.end.get("reason", ""))
 
-    def _watch(self, child: Child, stop: Level, began: float) -> tuple[str, str] | None:
-        """Write rows until the end row came (None), or say with which status and reason the child is given up."""
-        asked: float | None = None
-        next_ask = 0.0
-        kills = kernel_kills()
+    def close(self) -> None:
+        """Let the child go, and kill what is left of it."""
+        child, self.child = self.child, None
+        if child is not None:
+            child.close(seconds=5.0 if self.end else 0.0)
+
+    def _begin(self) -> None:
+        try:
+            self.child = Child(self.task, self.before.next, self.kept_rows, list(self.before.history))
+        except (OSError, EOFError) as problem:
+            self._ended(INTERRUPTED, f"the trial's process could not be started: {problem!r}")
+
+    def _look(self, child: Child, level: int) -> tuple[str, str] | None:
+        """Take the rows that have come; the status and the reason with which the child is given up, if it is."""
         task = self.task
-        while True:
-            child.wait(TICK_S)
-            code = child.exit_code
-            for row in child.rows():
-                self._take(row)
-                if self.early.verdict:
-                    # What the child has sent since is not kept: how much that is depends on who is faster.
-                    return self.early.verdict
-            if self.end is not None:
-                return None
-            if code is not None:
-                return _exit(code, asked is not None, kernel_kills() > kills)
-            now, level = time.monotonic(), stop()
-            if level == KILL:
-                return INTERRUPTED, "killed by a second request to stop"
-            if level != GO and now >= next_ask:
-                # Asked again each second: a child that has only just been forked does not listen yet.
-                asked, next_ask = asked or now, now + 1.0
-                child.ask_to_stop()
-            if asked is not None and now - asked > task["grace_s"]:
-                return INTERRUPTED, f"did not stop within {task['grace_s']:g} s of being asked"
-            if task["timeout_s"] is not None and now - began > task["timeout_s"]:
-                child.kill(dump=True)
-                return "timeout", f"ran longer than {task['timeout_s']:g} s; its stack is in {_log(child)}"
-            if now - child.last_beat > task["hang_s"]:
-                child.kill(dump=True)
-                return "timeout", f"gave no sign of life for {task['hang_s']:g} s; its stack is in {_log(child)}"
-            used = child.memory_bytes()
-            if task["memory_bytes"] is not None and used > task["memory_bytes"]:
-                return "out_of_memory", f"used {used / 2**30:.2f} GiB of {task['memory_bytes'] / 2**30:.2f} GiB allowed"
+        child.wait(TICK_S)
+        code = child.exit_code
+        for row in child.rows():
+            self._take(row)
+            if self.early.verdict:
+                # What the child has sent since is not kept: how much that is depends on who is faster.
+                return self.early.verdict
+        if self.end is not None:
+            return None
+        if code is not None:
+            return _exit(code, self._asked is not None, kernel_kills() > self._kills)
+        now = time.monotonic()
+        if level == KILL:
+            return INTERRUPTED, "killed by a second request to stop"
+        if level != GO and now >= self._next_ask:
+            # Asked again each second: a child that has only just been forked does not listen yet.
+            self._asked, self._next_ask = self._asked or now, now + 1.0
+            child.ask_to_stop()
+        if self._asked is not None and now - self._asked > task["grace_s"]:
+            return INTERRUPTED, f"did not stop within {task['grace_s']:g} s of being asked"
+        if task["timeout_s"] is not None and now - self._began > task["timeout_s"]:
+            child.kill(dump=True)
+            return "timeout", f"ran longer than {task['timeout_s']:g} s; its stack is in {_log(child)}"
+        if now - child.last_beat > task["hang_s"]:
+            child.kill(dump=True)
+            return "timeout", f"gave no sign of life for {task['hang_s']:g} s; its stack is in {_log(child)}"
+        used = child.memory_bytes()
+        if task["memory_bytes"] is not None and used > task["memory_bytes"]:
+            return "out_of_memory", f"used {used / 2**30:.2f} GiB of {task['memory_bytes'] / 2**30:.2f} GiB allowed"
+        return None
 
     def _take(self, row: records.Row) -> None:
         if self.end is None:
-            if self.writer.rows == 0 and row["row"] not in ("header", records.RESUME):
-                self.writer.write(self._header())
-            self.writer.write(row)
+            if self.sink.rows == 0 and row["row"] not in ("header", records.RESUME):
+                self.sink.write(self._header())
+            self.sink.write(row)
             self.end = row if row["row"] == "end" else None
             if row["row"] != records.RESUME:
                 self.early.see(row)
             elif self.early.given:
-                self.early.restart([records.decode(line) for line in records.lines(self.writer.partial)])
+                self.early.restart(self.sink.held())
 
-    def _conclude(self, status: str, reason: str, seconds: float, peak: int | None) -> None:
+    def _conclude(self, status: str, reason: str, peak: int | None) -> None:
         """Write the end row that the child could not."""
-        end = {"row": "end", "status": status, "reason": reason, "seconds": seconds, "peak_memory_bytes": peak}
+        end = {"row": "end", "status": status, "reason": reason, "seconds": time.monotonic() - self._began}
+        end["peak_memory_bytes"] = peak
         step = {} if self.early.step is None else {"step": self.early.step}
-        self._take({**end, **step, "attempt": self.number, "time": time.time()})
-
-    def _attempt_row(self) -> records.Row:
-        return {
-            "row": "attempt",
-            "attempt": self.number,
-            "resumed_step": None,
-            "history": list(self.before.history),
-            "time": time.time(),
-        }
+        self._take({**end, **step, "attempt": self.before.next, "time": time.time()})
 
     def _header(self) -> records.Row:
         """A header for a child that ended before it wrote its own; the data and the device are unknown here."""
@@ -166,14 +199,14 @@ class _Attempt:
             "plugins": self.task["plugins"],
         }
 
-    def _outcome(self, status: str, reason: str, seconds: float) -> Outcome:
-        return Outcome(
+    def _ended(self, status: str, reason: str) -> None:
+        self.outcome = Outcome(
             self.trial_id,
             status,
             reason,
-            self.number,
+            self.before.next,
             self.before.failures + (status in FAILED),
-            seconds,
+            time.monotonic() - self._began,
             raised=bool(self.end and self.end.get("traceback")),
         )
 

@@ -21,7 +21,7 @@ from harness.launch.options import Options, Outcome, Sweep
 from harness.launch.progress import Progress
 from harness.launch.queue import Due, due
 from harness.launch.rounds import labels, rounds, stages
-from harness.launch.stop import GO, KILL, STOP, Stop, on_signals, stop_file
+from harness.launch.stop import GO, KILL, STOP, Stop, on_signals
 from harness.launch.summary import Tally, print_summary
 from harness.launch.terminal import captured
 
@@ -52,8 +52,7 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
             for state in plan.skipped.values():
                 # A kill may have come between its last row and this.
                 leavings.clear(sweep.folder, state.trial_id, state.status)
-        stop = Stop(*(stop_file(sweep.folder) for sweep in sweeps))
-        stack.callback(stop.clear)
+        stop = Stop()
         stack.enter_context(on_signals(stop))
         if options.mirror is not None:
             options.mirror.start()
@@ -131,7 +130,6 @@ def _drive(
                 else "Stopping at once."
             )
         if told == KILL and time.monotonic() - killed_at > LAST_WAIT_S:
-            stop.clear()
             os._exit(130)
     if failure:
         raise failure[0]

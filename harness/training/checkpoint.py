@@ -76,7 +76,7 @@ def find(folder: Path | None, kept_rows: int, origin: dict[str, str]) -> Found:
     """
     notes: list[str] = []
     for path in _files(folder) if folder else []:
-        rows = int(path.stem)
+        rows = _rows(path)
         if rows <= kept_rows:
             try:
                 content = _read(path)
@@ -118,7 +118,12 @@ def restore_random_state(state: dict[str, torch.Tensor]) -> None:
 
 def _files(folder: Path) -> list[Path]:
     """The checkpoints of a folder, newest first."""
-    return sorted((path for path in folder.glob("*.pt") if path.stem.isdecimal()), reverse=True)
+    return sorted((path for path in folder.glob("*.pt") if path.stem.partition("-")[0].isdecimal()), reverse=True)
+
+
+def _rows(path: Path) -> int:
+    """What the name begins with; one that came back from a store has its attempt behind."""
+    return int(path.stem.partition("-")[0])
 
 
 def _read(path: Path) -> Content:

@@ -16,11 +16,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 
-def job(seed: int, **spec: Any) -> dict[str, Any]:
+def job(seed: int, basis: str = "legs", **spec: Any) -> dict[str, Any]:
     return {
         "spec": {"kind": "train", "seed": seed, **spec},
         "trial_id": f"{seed:012x}",
-        "ablation": {"name": "toy", "arm": {"basis": "legs"}},
+        "ablation": {"name": "toy", "arm": {"basis": basis}},
     }
 
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+import harness
 from harness.errors import Diverged, Unsupported
 
 Emit = Callable[[dict[str, Any]], None]
@@ -33,15 +36,13 @@ def run(
     """
     spec = job["spec"]
     steps, fault, at = spec.get("steps", 3), spec.get("fault", ""), spec.get("at", 1)
-    saved = checkpoints / "step"
-    step = int(saved.read_text()) if saved.exists() else 0
-    rows = _rows_of(checkpoints)
-    if step and rows <= kept_rows:
+    step, rows = _found(checkpoints, kept_rows)
+    if step:
         emit({"row": "resume", "rows": rows})
     else:
         step, rows = 0, 1
         emit({"row": "resume", "rows": 0})
-        emit(_header(job))
+        emit(_header(job, checkpoints))
     if attempt > 1:
         emit({"row": "attempt", "attempt": attempt, "resumed_step": step, "history": list(history), "time": 0.0})
         rows += 1
@@ -57,21 +58,22 @@ def run(
               "time": time.time(), "attempt": attempt})  # fmt: skip
         step, rows = step + 1, rows + 2
         checkpoints.mkdir(parents=True, exist_ok=True)
-        (checkpoints / "rows").write_text(str(rows))
-        saved.write_text(str(step))
+        (checkpoints / f"{rows:08d}.pt").write_text(str(step))
         emit({"row": "checkpoint", "step": step, "time": time.time(), "attempt": attempt})
     return _end(emit, "done", "", attempt)
 
 
-def _rows_of(checkpoints: Path) -> int:
-    path = checkpoints / "rows"
-    return int(path.read_text()) if path.exists() else 1 << 30
+def _found(checkpoints: Path, kept_rows: int) -> tuple[int, int]:
+    """Step and rows of the newest checkpoint that the record reaches."""
+    files = sorted(path for path in checkpoints.glob("*.pt") if int(path.stem.partition("-")[0]) <= kept_rows)
+    return (int(files[-1].read_text()), int(files[-1].stem.partition("-")[0])) if files else (0, 0)
 
 
-def _header(job: dict[str, Any]) -> dict[str, Any]:
+def _header(job: dict[str, Any], checkpoints: Path) -> dict[str, Any]:
     return {"row": "header", "schema": 1, "trial_id": job["trial_id"], "created": time.time(), "spec": job["spec"],
             "ablation": job["ablation"], "data": {"fingerprint": "f1"}, "pid": os.getpid(),
-            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}  # fmt: skip
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "checkpoints": str(checkpoints),
+            "code": harness.__file__}  # fmt: skip
 
 
 def _end(emit: Emit, status: str, reason: str, attempt: int) -> str:
@@ -124,6 +126,12 @@ def _killed(emit: Emit) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _loses_its_supervisor(emit: Emit) -> None:
+    """Its parent is the fork server, whose parent is the supervisor."""
+    os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)
+    time.sleep(3600)
+
+
 def _leaves(emit: Emit) -> None:
     os._exit(3)
 
@@ -147,6 +155,7 @@ FAULTS: dict[str, Callable[[Emit], Any]] = {
     "hogs": _hogs,
     "no_memory": _no_memory,
     "killed": _killed,
+    "loses_its_supervisor": _loses_its_supervisor,
     "leaves": _leaves,
     "large_row": _large_row,
     "prints": _prints,

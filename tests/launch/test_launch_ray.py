@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
-from launch_toy import ROOT, drive, ends, job, options, signal_group, steps, sweep, until
+from launch_toy import HERE, ROOT, drive, ends, job, options, rows, signal_group, steps, sweep, until
 from test_launch_sweep import begun, statuses
 
 from harness import records
@@ -24,13 +26,25 @@ def test_faults_under_ray_are_records_and_the_terminal_stays_clean(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    jobs = [job(1), job(2, fault="raises"), job(3, fault="segfault"), job(4, fault="diverges"), job(5)]
-    toy = sweep(tmp_path, *jobs, max_attempts=1)
+    jobs = [job(1), job(2, fault="raises"), job(3, fault="segfault"), job(4, fault="diverges"), job(5, fault="prints")]
+    jobs += [
+        job(6, fault="loses_its_supervisor", at=3, once=True, steps=5, pause_s=0.7),
+        job(7, "hung", fault="sleeps", at=0),
+    ]
+    toy = sweep(tmp_path, *jobs, max_attempts=1, arms=[({"basis": "hung"}, {"timeout_s": 2.0})])
     assert run([toy], options(executor="ray", quiet=False)) == 1
-    assert statuses(tmp_path) == {1: "done", 2: "error", 3: "error", 4: "diverged", 5: "done"}
+    ended = {1: "done", 2: "error", 3: "error", 4: "diverged", 5: "done", 6: "done", 7: "timeout"}
+    assert statuses(tmp_path) == ended
     assert {one.header.get("gpus") for one in map(records.read, tmp_path.glob("*.jsonl"))} == {""}
+    assert (tmp_path / "logs" / f"{5:012x}.log").read_text() == "--- attempt 1 ---\na library's chatter\n"
     said = capfd.readouterr()
     assert said.err == "" and "ray" not in said.out.lower().replace(str(tmp_path).lower(), "")
+
+    [again] = [row for row in rows(tmp_path, 6) if row["row"] == "attempt"]
+    assert again["resumed_step"] >= 1 and again["history"][0]["status"] == "interrupted"
+    assert "its supervisor on" in again["history"][0]["reason"]
+    assert (steps(tmp_path, 6), ends(tmp_path, 6)) == ([0, 1, 2, 3, 4], ["done"])
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"{seed:012x}" for seed in (2, 3)]
 
 
 def test_a_driver_killed_under_ray_then_stopped_then_run_again_loses_nothing(tmp_path: Path) -> None:
@@ -54,3 +68,21 @@ def test_a_driver_killed_under_ray_then_stopped_then_run_again_loses_nothing(tmp
 
 def finished(folder: Path) -> int:
     return list(statuses(folder).values()).count("done")
+
+
+@pytest.mark.long
+def test_rays_memory_monitor_costs_one_trial_and_not_the_sweep(tmp_path: Path) -> None:
+    memory = psutil.virtual_memory()
+    threshold = (memory.total - memory.available + (3 << 30)) / memory.total
+    program = (
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\n"
+        f"from pathlib import Path; from launch_toy import job, options, sweep; from harness.launch.sweep import run\n"
+        f"jobs = [job(0, steps=30, pause_s=0.5), job(1, fault='hogs', steps=4)]\n"
+        f"sys.exit(run([sweep(Path({str(tmp_path)!r}), *jobs, max_attempts=2)], options(executor='ray', slots=2)))"
+    )
+    monitored = {"RAY_memory_monitor_refresh_ms": "50", "RAY_memory_usage_threshold": f"{threshold:.4f}"}
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={**os.environ, **monitored}, check=False)
+    assert ran.returncode == 1
+    assert statuses(tmp_path) == {0: "done", 1: "out_of_memory"}
+    assert "Ray's memory monitor ended it" in rows(tmp_path, 1)[-1]["reason"]
+    assert (steps(tmp_path, 0), ends(tmp_path, 0)) == (list(range(30)), ["done"])

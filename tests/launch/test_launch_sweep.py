@@ -19,7 +19,6 @@ from harness import records
 from harness.errors import EnvironmentProblem
 from harness.launch import lock, machine
 from harness.launch.queue import due, mine
-from harness.launch.stop import stop_file
 from harness.launch.sweep import run
 
 
@@ -171,16 +170,6 @@ def test_a_trial_sees_the_gpus_that_it_asked_for(
 def test_a_timing_sees_what_its_driver_sees(tmp_path: Path) -> None:
     [task] = due(sweep(tmp_path, job(1), exclusive=True), options()).tasks
     assert task["environment"] == {}
-
-
-def test_drivers_of_one_number_on_two_hosts_have_two_stop_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = set()
-    for host in ("one", "other"):
-        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
-        names.add(stop_file(tmp_path))
-    assert len(names) == 2
 
 
 def test_a_scratch_folder_goes_with_its_holder_and_a_killed_ones_with_the_next(tmp_path: Path) -> None:
