@@ -223,7 +223,7 @@ def test_every_option_of_a_printed_command_is_one_of_harness_run(study: Path) ->
         name for parameter in group.commands["run"].params for name in (*parameter.opts, *parameter.secondary_opts)
     }
     shared = ["--only", "basis=legs", "--smoke", "--data-root", "/data", "--tracking-uri", "http://there:5000"]
-    for arguments in ([], ["--array", "2"]):
+    for arguments in (["--storage", "/nfs"], ["--array", "2"]):
         script = printed("slurm", study, *shared, *arguments, "--set", "repeats=2")
         [command] = re.findall(r"^command=\((.*?)\)$", script, re.M | re.S)
         assert {word for word in shlex.split(command) if word.startswith("--")} <= known
