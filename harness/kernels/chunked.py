@@ -128,7 +128,7 @@ class _Run(torch.autograd.Function):
 
 def _rows(u: torch.Tensor, Q: int) -> torch.Tensor:
     """u (H, G Q) as chunks (H, G, Q), contiguous: of any other layout a batched product is taken head by head."""
-    return u.contiguous().view(len(u), -1, Q)
+    return u.contiguous().view(len(u), u.shape[-1] // Q, Q)
 
 
 def _products(u: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -187,9 +187,9 @@ def throughput(
 ) -> Path:
     """A timing record: `seconds` by backend (and "<baseline>#2"), the first backend being the baseline.
 
-    `raised` is backend to error, `left_out` is (backend, direction) to reason, `run` is further metrics of the run, `parts` are
-    shares of a step, which then is forward and backward, and seconds may be by round; further keywords are parameters
-    of the timer.
+    `raised` is backend to error, `left_out` is (backend, direction) to reason, `run` is further metrics of the run,
+    `parts` are shares of a step, which then is forward and backward, and seconds may be by round; further keywords are
+    parameters of the timer.
     """
     unsupported, gates, raised = unsupported or {}, gates or {}, raised or {}
     backends = list(dict.fromkeys([*(name for name in seconds if "#" not in name), *gates, *unsupported, *raised]))
