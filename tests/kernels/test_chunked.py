@@ -69,6 +69,16 @@ def test_chunks_are_the_convolution_gradients_included(structure: str, dtype: st
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
+def test_chunks_are_the_same_in_any_layout_gradients_included(structure: str) -> None:
+    request = request_for(structure, "bilinear", "float32", Shape(300, 2, 3, 2))
+    ssm, u = sample(request), inputs(request)
+    stored = u.detach().transpose(1, 2).contiguous().transpose(1, 2).requires_grad_()
+    assert not stored.is_contiguous()
+    outcomes = [outcome(ssm, one, chunked(one, ssm, request)) for one in (stored, u)]
+    assert all(map(torch.equal, *outcomes))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_a_sequence_does_not_depend_on_its_batch(structure: str) -> None:
     request = request_for(structure, "zoh", "float32", Shape(300, 2, 3, 2))
     ssm, u = sample(request), inputs(request)
