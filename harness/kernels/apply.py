@@ -35,7 +35,8 @@ def fft_conv(u: torch.Tensor, k: torch.Tensor, bidirectional: bool = False) -> t
     n = fast_size(2 * L)
     # Lag -1-m sits at n-1-m of a circular kernel; n >= 2L keeps the two halves apart.
     parts = (k[0], k.new_zeros(k.shape[1], n - channels * L), *([k[1].flip(-1)] if bidirectional else []))
-    y: torch.Tensor = _Circular.apply(u, torch.cat(parts, dim=-1))  # type: ignore[no-untyped-call]
+    dtype = torch.promote_types(u.dtype, k.dtype)
+    y: torch.Tensor = _Circular.apply(u.to(dtype), torch.cat(parts, dim=-1).to(dtype))  # type: ignore[no-untyped-call]
     return y
 
 

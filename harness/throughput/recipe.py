@@ -56,6 +56,8 @@ class RecipeTimer(Timer):
         check_keys("model", S4, "s4", given)
         model = {**tables["model"], **given}
         model |= {key: size for key, size in (("d_model", self.heads), ("d_state", self.state)) if size}
+        if self.heads and "n_ssm" not in given:
+            model["n_ssm"] = math.gcd(model.get("n_ssm") or self.heads, self.heads)
         whole = S4(**model)
         if self.structure not in ("dplr", whole.structure):
             raise UsageError(
@@ -69,7 +71,7 @@ class RecipeTimer(Timer):
         for name, value in written_out.items():
             object.__setattr__(self, name, value)
         super().__post_init__()
-        _ = self.training
+        assert self.training.batch_size == self.batch
 
     @property
     def _preset(self) -> Preset:
@@ -127,4 +129,4 @@ class RecipeTimer(Timer):
         return {**self.architecture, "d_model": heads, "n_ssm": math.gcd(self.model.copies, heads)}
 
 
-_NAMES = {"task": None, "model": "s4", "training": "adamw"}
+_NAMES: dict[str, str | None] = {"task": None, "model": "s4", "training": "adamw"}

@@ -31,8 +31,8 @@ MODULES |= dict.fromkeys((Norm, nn.Dropout, TiedDropout, nn.GELU, nn.GLU), "elem
 """Of a state space layer what is neither kernel nor convolution: the feed-through, and the mask of padding."""
 Shares = dict[tuple[str, str], float]
 """(pass, part) to a share; passes are "forward" (data, loss and optimiser among it) and "backward"."""
-BACKWARD = 1
-"""`scope` of an event that is a node of the backward pass."""
+BACKWARD, ENGINE = 1, "autograd::engine::"
+"""`scope` of an event that is a node of the backward pass, and the start of the name of what runs one."""
 
 
 def shares(call: Timed, model: nn.Module, device: str) -> tuple[float, Shares]:
@@ -52,7 +52,7 @@ def attributed(events: Sequence[Any], seconds: float, cuda: bool = False) -> Sha
     """The shares of the profiler's `events` in a call of `seconds`."""
     makers: dict[int, Any] = {}
     for event in events:
-        if event.sequence_nr >= 0 and event.scope != BACKWARD and not _in_backward(event):
+        if event.sequence_nr >= 0 and not _in_backward(event):
             # The last to begin with a number made the node: those before it with the same number made none.
             before = makers.get(event.sequence_nr)
             if before is None or event.time_range.start >= before.time_range.start:
@@ -76,16 +76,23 @@ def _place(event: Any, makers: dict[int, Any]) -> tuple[str, str]:
     while at is not None:
         if at.name.startswith(PREFIX):
             return "backward" if _in_backward(at) else "forward", at.name.removeprefix(PREFIX)
-        if at.scope == BACKWARD:
-            maker = makers.get(at.sequence_nr)
+        if (node := _node(at)) is not None:
+            maker = makers.get(node.sequence_nr)
             return "backward", OTHER if maker is None else _place(maker, {})[1]
         at = at.cpu_parent
     return "forward", OTHER
 
 
+def _node(event: Any) -> Any | None:
+    """The node of the backward pass that `event` is, or runs."""
+    if event.name.startswith(ENGINE):
+        return next((child for child in event.cpu_children if child.scope == BACKWARD), event)
+    return event if event.scope == BACKWARD else None
+
+
 def _in_backward(event: Any) -> bool:
     while event is not None:
-        if event.scope == BACKWARD:
+        if _node(event) is not None:
             return True
         event = event.cpu_parent
     return False

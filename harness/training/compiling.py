@@ -18,10 +18,11 @@ import torch._dynamo
 
 from harness.errors import EnvironmentProblem
 from harness.kernels.compiled import OFF, SHAPES_OF_A_PROCESS
+from harness.ssm.block import Block
 from harness.ssm.model import Model
 
 # A pool of compiler processes would outlive a trial, which runs in a fork of its own.
-OPTIONS = {"fallback_random": True, "compile_threads": 1}
+OPTIONS: dict[str, Any] = {"fallback_random": True, "compile_threads": 1}
 
 
 def compile_blocks(model: Model, device: str) -> None:
@@ -39,6 +40,7 @@ def compile_blocks(model: Model, device: str) -> None:
             f"name one in the environment variable CXX, or set training.compile = false."
         )
     for block in model.blocks:
+        assert isinstance(block, Block)
         run = torch.compile(block.mixed, fullgraph=True, options=OPTIONS)
         block.compiled = functools.partial(_called, run)
 
