@@ -12,8 +12,8 @@ from harness.errors import UsageError
 
 SLICE = 2**18
 """Numbers of u that a processor transforms at a time: they, their spectrum and the result stay in its cache."""
-LINE = 16
-"""Heads of a slice at least: where heads lie side by side in memory, this many float32 fill a cache line."""
+LEAST_HEADS = 64
+"""Of a slice: where heads lie side by side in memory, taking fewer out of it costs more than the cache saves."""
 
 
 def fft_conv(u: torch.Tensor, k: torch.Tensor, bidirectional: bool = False) -> torch.Tensor:
@@ -76,7 +76,7 @@ def _slices(u: torch.Tensor) -> Iterator[tuple[slice, slice]]:
     """Sequences and heads of u (B, H, L) to take together; all of them where there is no such cache."""
     B, H, L = u.shape
     size = SLICE if u.device.type == "cpu" else u.numel()
-    heads = min(H, max(LINE, size // L))
+    heads = min(H, max(LEAST_HEADS, size // L))
     sequences = max(1, size // (H * L)) if heads == H else 1
     for b in range(0, B, sequences):
         for h in range(0, H, heads):

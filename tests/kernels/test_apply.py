@@ -43,7 +43,7 @@ def test_the_convolution_is_its_sum(length: int, channels: int, dtype: torch.dty
 @pytest.mark.parametrize("size", [1, 20, 160, 10**6])
 def test_slices_are_the_whole_in_any_layout_gradients_included(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(apply, "SLICE", size)
-    monkeypatch.setattr(apply, "LINE", 2)
+    monkeypatch.setattr(apply, "LEAST_HEADS", 2)
     draw = torch.Generator().manual_seed(0)
     stored = torch.randn(3, 10, 5, generator=draw, dtype=torch.float64, requires_grad=True)
     k = torch.randn(2, 5, 10, generator=draw, dtype=torch.float64, requires_grad=True)
