@@ -67,7 +67,8 @@ def test_nothing_is_marked_outside_of_a_profile() -> None:
     assert [event.name for event in profiler.events() if event.name.startswith(PREFIX)] == [f"{PREFIX}kernel"]
 
 
-TINY = {"what": "recipe", "basis": "legs", "structure": "dplr", "heads": 4, "batch": 4, "length": 64, "repeats": 1}
+TINY = {"what": "recipe", "basis": "legs", "structure": "dplr", "heads": 4, "batch": 4, "length": 16, "repeats": 1}
+TINY |= {"architecture": {"n_layers": 1}}
 
 
 @pytest.mark.parametrize(
@@ -76,10 +77,11 @@ TINY = {"what": "recipe", "basis": "legs", "structure": "dplr", "heads": 4, "bat
     ids=["tokens", "pixels, dropout", "pairs, accumulated"],
 )
 def test_a_recipe_is_gated_timed_and_profiled(options: dict[str, Any]) -> None:
-    rows = fakes.measured("auto + auto", "krylov + fft", **TINY, **options)
-    assert all(fakes.gates(rows, one)[0]["passed"] for one in ("auto + auto", "krylov + fft")), rows
-    for one in ("auto + auto", "krylov + fft"):
-        found = {row["name"].partition("/")[2]: row["value"] for row in rows if row.get("split") == "parts"}
-        assert {f"forward_share/{name}" for name in ("kernel", "convolution", "linear", "loss", "data")} <= set(found)
-        own = [row["value"] for row in rows if row.get("split") == "parts" and row["name"].startswith(f"{one}/")]
-        assert sum(own) == pytest.approx(1, abs=1e-6)
+    rows = fakes.measured("auto + auto", **TINY, **options)
+    assert fakes.gates(rows, "auto + auto")[0]["passed"]
+    assert fakes.backends_timed(rows) == {"auto + auto", "auto + auto#2"}
+    found = {row["name"].partition("/")[2]: row["value"] for row in rows if row.get("split") == "parts"}
+    marked = ("kernel", "convolution", "linear", "elementwise")
+    assert {f"{one}_share/{part}" for one in ("forward", "backward") for part in marked} <= set(found)
+    assert {f"forward_share/{part}" for part in ("loss", "optimiser", "data", "other")} <= set(found)
+    assert sum(found.values()) == pytest.approx(1, abs=1e-6)
