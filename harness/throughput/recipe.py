@@ -64,7 +64,7 @@ class RecipeTimer(Timer):
                 f"timer.structure is '{self.structure}', but the model's is '{whole.structure}'; "
                 f"leave it out and set timer.architecture.structure."
             )
-        written_out = {"architecture": dataclasses.asdict(whole), "structure": whole.structure}
+        written_out: dict[str, Any] = {"architecture": dataclasses.asdict(whole), "structure": whole.structure}
         written_out |= {"heads": whole.d_model, "state": whole.d_state, "discretization": whole.discretization}
         written_out |= {"length": self.length or self.classified.max_length}
         written_out |= {"batch": self.batch or tables["training"]["batch_size"]}

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from harness.kernels.parts import PREFIX, marking, part
@@ -60,7 +59,7 @@ def attributed(events: Sequence[Any], seconds: float, cuda: bool = False) -> Sha
     main = next((event.thread for event in events if event.name.startswith(PREFIX)), None)
     found: Shares = {}
     for event in events:
-        if event.device_type != DeviceType.CPU or (not cuda and event.thread != main):
+        if event.device_type.name != "CPU" or (not cuda and event.thread != main):
             continue
         if own := event.self_device_time_total if cuda else event.self_cpu_time_total:
             place = _place(event, makers)
