@@ -57,6 +57,7 @@ SMOKE = {
     "schedule_steps": 2,
     "accumulate": 1,
     "batch_size": 4,
+    "batch": 4,
     "eval_batch_size": 4,
     "repeats": 2,
     "train": 16,

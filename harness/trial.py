@@ -29,6 +29,7 @@ from harness.tasks import TASKS
 from harness.throughput import TIMERS
 from harness.training import TRAININGS, checkpoint, machine
 from harness.training.accumulate import after
+from harness.training.compiling import compile_blocks
 from harness.training.journal import Emit, Journal
 from harness.training.loop import Training
 from harness.training.portrait import portray
@@ -144,6 +145,8 @@ def _learn(call: Call, parts: Sequence[Any], origin: dict[str, str], content: ch
     task, basis, timescale, config, backend, recipe = parts
     journal, place, seed = call.journal, torch.device(call.device["kind"]), call.job["spec"]["seed"]
     model = Model(config, basis, timescale, backend, task.inputs, task.outputs, task.per_step, seed).to(place)
+    if recipe.compile:
+        compile_blocks(model, place.type)
     data = task.open(call.data_root, stream(seed, "data"))
     data.to(place)
     torch.manual_seed(stream(seed, "dropout"))

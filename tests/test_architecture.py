@@ -41,7 +41,7 @@ MAY = {
     "tasks": ({"bases", "registry", "errors", "randomness"}, {"torch", "numpy", "PIL", "pooch", "requests"}),
     "training": ({"ssm", "kernels", "tasks", "errors", "platforms", "randomness", "registry"}, {"torch", "numpy"}),
     "throughput": (
-        {"ssm", "kernels", "bases", "tasks", "training", "environment", "errors", "platforms", "registry"},
+        {"ssm", "kernels", "bases", "tasks", "training", "presets", "environment", "errors", "platforms", "registry"},
         {"torch", "numpy"},
     ),
     "trial": (BASE | TABLES, {"torch", "numpy"}),

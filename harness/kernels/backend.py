@@ -113,8 +113,11 @@ class Backend(ABC):
         Raises Unsupported when `unsupported(request)` has reasons.
         """
         from harness.kernels.apply import fft_conv
+        from harness.kernels.parts import part
 
-        return fft_conv(u, self.kernel(ssm, request), request.channels == 2)
+        with part("kernel"):
+            kernel = self.kernel(ssm, request)
+        return fft_conv(u, kernel, request.channels == 2)
 
     def require(self, request: Request) -> None:
         """Raise Unsupported with the reasons, if there are any; every `kernel` begins with it."""

@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 
 from harness.kernels.backend import Discretization, Request, StateSpace
 from harness.kernels.crossover import chunk_steps
+from harness.kernels.parts import part
 from harness.kernels.tables import Tables, power, tables
 from harness.kernels.vandermonde import complexes, pairs
 
@@ -45,7 +46,8 @@ def chunked(
     L = u.shape[-1]
     Q = Q or chunk_steps(request.state, L)
     u = torch.nn.functional.pad(u, (0, -L % Q)) if L % Q else u
-    directions = tables(ssm, request.discretization, Q, u.dtype)
+    with part("kernel"):
+        directions = tables(ssm, request.discretization, Q, u.dtype)
     rest = u.new_zeros(*u.shape[:2], directions[0].E.shape[-1], dtype=torch.float64)
     go = runner or run
     y = go(u, directions[0], rest).y
@@ -95,43 +97,47 @@ class _Run(torch.autograd.Function):
         O: torch.Tensor,  # noqa: E741
         A: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        M, H, L = u.shape
         Q = T.shape[-1]
-        rows = u.reshape(M, H, L // Q, Q)
-        states, last = _scan(_products(rows, E), A, x)
-        y = torch.empty_like(rows, memory_format=torch.contiguous_format)
-        for m in range(M):
-            torch.bmm(rows[m], T, out=y[m])
-            y[m].baddbmm_(states[m], O)
-        ctx.save_for_backward(rows, states, T, E, O, A)
-        return y.view(M, H, L), last
+        states, last = _scan(_products(u, E), A, x)
+        y = torch.empty_like(u)
+        for m, state in enumerate(states):
+            y[m] = torch.bmm(_rows(u[m], Q), T).baddbmm_(state, O).flatten(1)
+        ctx.save_for_backward(u, states, T, E, O, A)
+        return y, last
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gy: torch.Tensor, glast: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The same scan from the other end: with g_c the gradient of x_c, g_c = A^* g_{c+1} + gy_c O^T."""
-        rows, states, T, E, O, A = ctx.saved_tensors  # noqa: E741
-        gy = gy.reshape(rows.shape)
+        u, states, T, E, O, A = ctx.saved_tensors  # noqa: E741
+        Q = T.shape[-1]
         adjoint = A.conj() if A.is_complex() else A.mT
         # Reversed in time, `after` holds g_{c+1}, what chunk c's own state gradient is made of.
         after, gx = _scan(_products(gy, O.mT), adjoint, glast, reverse=True)
-        gu = torch.empty_like(rows)
-        gT, gE, gO = (torch.zeros_like(table) for table in (T, E, O))
-        for m in range(len(rows)):
-            torch.bmm(gy[m], T.mT, out=gu[m])
-            gu[m].baddbmm_(after[m], E.mT)
-            gT.baddbmm_(rows[m].mT, gy[m])
-            gE.baddbmm_(rows[m].mT, after[m])
-            gO.baddbmm_(states[m].mT, gy[m])
-        return gu.flatten(2), gx, gT, gE, gO, _outer(after, states, A)
+        gu = torch.empty_like(u)
+        # Contiguous, or every product with them would be taken head by head.
+        gT, gE, gO = (torch.zeros_like(table, memory_format=torch.contiguous_format) for table in (T, E, O))
+        for m in range(len(u)):
+            row, gradient = _rows(u[m], Q), _rows(gy[m], Q)
+            gu[m] = torch.bmm(gradient, T.mT).baddbmm_(after[m], E.mT).flatten(1)
+            gT.baddbmm_(row.mT, gradient)
+            gE.baddbmm_(row.mT, after[m])
+            gO.baddbmm_(states[m].mT, gradient)
+        return gu, gx, gT, gE, gO, _outer(after, states, A)
 
 
-def _products(rows: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """rows (M, H, G, Q) times table (H, Q, S), sequence by sequence, so that no weight is copied M times."""
-    M, H, G, _ = rows.shape
-    out = rows.new_empty(M, H, G, table.shape[-1])
+def _rows(u: torch.Tensor, Q: int) -> torch.Tensor:
+    """u (H, G Q) as chunks (H, G, Q), contiguous: of any other layout a batched product is taken head by head."""
+    return u.contiguous().view(len(u), u.shape[-1] // Q, Q)
+
+
+def _products(u: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Chunks of u (M, H, G Q) times table (H, Q, S), sequence by sequence, so that no weight is copied M times."""
+    M, H, L = u.shape
+    _, Q, S = table.shape
+    out = u.new_empty(M, H, L // Q, S)
     for m in range(M):
-        torch.bmm(rows[m], table, out=out[m])
+        torch.bmm(_rows(u[m], Q), table, out=out[m])
     return out
 
 

@@ -23,4 +23,5 @@ class TiedDropout(nn.Module):
         if not (self.training and self.p):
             return x
         kept = torch.rand(len(x), 1, x.shape[-1], device=x.device) < 1 - self.p
-        return x * kept / (1 - self.p)
+        # The scale goes into the mask, which is small; bfloat16 would round it, and all that it scales, the same way.
+        return x * (kept.to(torch.promote_types(x.dtype, torch.float32)) / (1 - self.p))

@@ -19,6 +19,7 @@ from harness.errors import UsageError
 from harness.kernels.backend import Backend, Dense, Diagonal, Request, StateSpace
 from harness.kernels.chunked import advance
 from harness.kernels.discretize import discretize_dense, discretize_diagonal, to_dense
+from harness.kernels.parts import part
 from harness.kernels.vandermonde import complexes, pairs
 from harness.ssm.lengths import valid
 from harness.ssm.parameters import Parameters
@@ -60,8 +61,10 @@ class Layer(nn.Module):
         """y (M, H, L) of u (M, H, L); behind a sequence's length u counts as zero and y is unspecified."""
         if lengths is not None:
             u = u.masked_fill(~valid(lengths, u.shape[-1])[:, None], 0)
-        ssm = self.ssm.state_space()
-        y = self.backend.layer(u, ssm, self._asked(u.shape[0], u.shape[-1], u.dtype, ssm))
+        with part("kernel"):
+            ssm = self.ssm.state_space()
+        with part("convolution"):
+            y = self.backend.layer(u, ssm, self._asked(u.shape[0], u.shape[-1], u.dtype, ssm))
         return y if self.D is None else y + self.D[:, None] * u
 
     def advance(self, u: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:

@@ -5,7 +5,7 @@ Legend: M sequences, L padded length, H features.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -29,5 +29,42 @@ class Norm(nn.Module):
             return torch.as_tensor(self.norm(x))
         if lengths is None or self.over_padding:
             return torch.as_tensor(self.norm(x.flatten(0, 1))).view_as(x)
-        mask = valid(lengths, x.shape[1])
-        return torch.zeros_like(x).masked_scatter(mask[..., None], self.norm(x[mask]))
+        rows = x.flatten(0, 1)
+        at = valid(lengths, x.shape[1]).flatten().nonzero()[:, 0]
+        normed = self.norm(_Taken.apply(rows, at))  # type: ignore[no-untyped-call]
+        return torch.as_tensor(_Placed.apply(normed, at, len(rows))).view_as(x)  # type: ignore[no-untyped-call]
+
+
+class _Taken(torch.autograd.Function):
+    """rows[at]. The rows differ, so that no gradient is summed; autograd sums, one number after another."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(at)
+        ctx.size = len(rows)
+        return rows[at]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (at,) = ctx.saved_tensors
+        return _placed(gradient, at, ctx.size), None
+
+
+class _Placed(torch.autograd.Function):
+    """`size` rows that are `rows` at the places `at`, and zero elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, at: torch.Tensor, size: int) -> torch.Tensor:
+        ctx.save_for_backward(at)
+        return _placed(rows, at, size)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (at,) = ctx.saved_tensors
+        return gradient[at], None, None
+
+
+def _placed(rows: torch.Tensor, at: torch.Tensor, size: int) -> torch.Tensor:
+    full = rows.new_zeros(size, *rows.shape[1:])
+    full[at] = rows
+    return full

@@ -6,4 +6,5 @@ TIMERS: Table = {
     "kernel": "harness.throughput.config:KernelTimer",
     "layer": "harness.throughput.config:LayerTimer",
     "step": "harness.throughput.config:StepTimer",
+    "recipe": "harness.throughput.recipe:RecipeTimer",
 }

@@ -107,8 +107,7 @@ class Bench:
 
     def seconds(self, contestant: Contestant, direction: str, heads: int) -> float:
         """Of one call with so many heads, at full length."""
-        few = self.gates[-1].workload if heads == self.heads else self.full.few(heads)
-        return self.clock(in_direction(few.call(contestant), direction))
+        return self.clock(in_direction(self.full.few(heads).call(contestant), direction))
 
     def launched(self, call: Call, direction: str) -> Timed:
         """What is timed: the call, or its captured graph."""

@@ -44,7 +44,8 @@ class Timer:
     gate_heads: int = 4
     """Heads that the correctness gate compares, spread over the range of dt from its least to its greatest."""
     memory: bool = True
-    """Measure peak memory, each contestant in a process of its own; without it memory is not predicted either."""
+    """Measure peak memory, each contestant in a process of its own; without it memory is predicted only where
+    budget_gib is given."""
     budget_s: float = 60.0
     """A contestant whose call is predicted to take longer is left out."""
     budget_gib: float | None = None

@@ -19,7 +19,7 @@ def fitting(bench: Bench, contestant: Contestant, directions: tuple[str, ...], m
     for direction in directions:
         try:
             reason = _slow(bench, contestant, direction)
-            if not reason and bench.timer.memory:
+            if not reason and (bench.timer.memory or bench.timer.budget_gib is not None):
                 reason = _large(bench, contestant, direction, meter)
         except FAULTS as fault:
             bench.failed(contestant, fault)
@@ -50,6 +50,8 @@ def _large(bench: Bench, contestant: Contestant, direction: str, meter: Meter) -
             predicted = meter.peak_bytes(contestant.text, direction, bench.heads) * timer.heads / bench.heads
             if reason := too_large(predicted, allowed, stated, bench.heads, timer.heads):
                 return reason
+        if not timer.memory:
+            return ""
         peak = meter.peak_bytes(contestant.text, direction)
     except Ended as ended:
         return str(ended)

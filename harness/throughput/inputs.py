@@ -20,6 +20,8 @@ from harness.throughput import TIMERS
 from harness.throughput.config import LayerTimer, StepTimer, Timer
 from harness.throughput.generation import Generation
 from harness.throughput.layer import Layer
+from harness.throughput.recipe import RecipeTimer
+from harness.throughput.recipe_step import Recipe
 from harness.throughput.step import Training
 from harness.throughput.workload import Workload
 
@@ -43,8 +45,10 @@ def workload(spec: Mapping[str, Any], device: str, heads: int | None = None, len
     request = timer.model.request(basis, timer.length, device)
     request = dataclasses.replace(request, dtype=timer.dtype, batch=timer.batch_size, application="fft")
     order = generator(spec["seed"], "order")
-    if isinstance(timer, StepTimer):
-        made: Workload = Training(timer, basis, timescale, spec["seed"], request)
+    if isinstance(timer, RecipeTimer):
+        made: Workload = Recipe(timer, basis, timescale, spec["seed"], request)
+    elif isinstance(timer, StepTimer):
+        made = Training(timer, basis, timescale, spec["seed"], request)
     else:
         ssm = _state_space(timer, basis, timescale, spec["seed"], device)
         if isinstance(timer, LayerTimer):

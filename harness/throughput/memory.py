@@ -37,7 +37,7 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         adopt(job["plugged"])
-        if job["spec"]["timer"]["name"] == "step":
+        if job["spec"]["timer"]["name"] in ("step", "recipe"):
             import torch._dynamo  # noqa: F401  An optimiser's first step imports this, for seconds.
         gc.freeze()  # What is loaded so far is no garbage, and looking through it would cost each job a moment.
         print(json.dumps(forked(job)), file=answers, flush=True)

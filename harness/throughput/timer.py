@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.throughput.bench import DIRECTIONS, Bench, Emit
+from harness.throughput.contestant import Contestant
 from harness.throughput.fit import fitting
 from harness.throughput.meter import Meter
+from harness.throughput.recipe_step import RecipeCall
 from harness.throughput.rounds import time_rounds
+from harness.throughput.shares import shares
 from harness.throughput.work import work
 
 
@@ -31,4 +34,21 @@ def measure(job: Mapping[str, Any], emit: Emit, device: str) -> None:
             if directions and (passed := bench.gated(contestant, directions)):
                 kept[contestant] = fitting(bench, contestant, passed, meter)
     time_rounds(bench, kept)
+    _profile(bench, kept)
     bench.ceilings(1)
+
+
+def _profile(bench: Bench, kept: Mapping[Contestant, tuple[str, ...]]) -> None:
+    """Where the time of one whole step of each contestant goes; what a first call compiles is not in it."""
+    for contestant, directions in kept.items():
+        if "both" not in directions:
+            continue
+        call = bench.full.call(contestant)
+        if not isinstance(call, RecipeCall):
+            return
+        if call.update.config.compile:
+            call.both()
+        seconds, found = shares(call.both, call.update.model, bench.device)
+        bench.metric(contestant.text, "profiled_s", seconds)
+        for (direction, part), share in found.items():
+            bench.metric(contestant.text, f"{direction}_share/{part}", share, split="parts", unit="")

@@ -2,7 +2,8 @@
 
     kernel   2 N L H flops: the plain sum 2 Re sum_n w_n a_n^l over n = N/2 pairs as a real matrix product
     layer    (2 Q + 4 N) M H L flops, Q = 64: the chunked layer, which is the least that any method here needs
-    step     a layer and its mixing, 2 H (2H with GLU, else H) flops an element, for each layer
+    step     a layer and its mixing, 2 H (2H with GLU, else H) flops an element, for each layer; both directions
+             of a bidirectional layer
 
 A backward pass is twice its forward pass. Bytes are what has to move whatever the method: parameters read and K
 written, or u read and y written, of each layer; backward reads the cotangent (and u) and writes the gradients.
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.throughput.config import KernelTimer, StepTimer, Timer
+from harness.throughput.recipe import RecipeTimer
 
 CHUNK = 64
 """Q. A method that needs less, such as the FFT of a short sequence at a large N, can exceed its ceiling."""
@@ -40,7 +42,9 @@ def work(timer: Timer) -> dict[str, Work]:
         flops, read, written = 2.0 * N * L * H, float(numbers * itemsize), float(H * L * itemsize)
         return {"forward": Work(flops, read + written), "both": Work(3 * flops, 2 * (read + written))}
     flops, moved = (2.0 * CHUNK + 4.0 * N) * M * H * L, 2.0 * M * H * L * itemsize
-    if isinstance(timer, StepTimer):
-        mixing = 2.0 * H * (2 if timer.glu else 1) * M * H * L
-        flops, moved = timer.layers * (flops + mixing), timer.layers * moved
+    if isinstance(timer, StepTimer | RecipeTimer):
+        model = timer.model
+        mixing = 2.0 * H * (2 if model.glu else 1) * M * H * L
+        directions = 2 if model.bidirectional else 1
+        flops, moved = model.n_layers * (directions * flops + mixing), model.n_layers * moved
     return {"forward": Work(flops, moved), "both": Work(3 * flops, 2.5 * moved)}

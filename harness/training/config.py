@@ -56,6 +56,9 @@ class AdamW:
     dropout draws in another order, and a loss over steps that differ in number weighs micro-batches alike."""
     precision: Literal["float32", "bf16-linear"] = "float32"
     """`bf16-linear`: encoder, channel mixing and head multiply in bfloat16; kernels and convolutions stay float32."""
+    compile: bool = False
+    """torch.compile what follows the state space layer of each block: dropout, activation, mixing, residual; norms, one
+    kernel each, and the state space layer stay eager. The result is that of the eager blocks but for rounding."""
 
     def __post_init__(self) -> None:
         if self.lr_dt is None:

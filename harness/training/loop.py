@@ -11,20 +11,18 @@ from pathlib import Path
 
 import torch
 
-from harness.errors import Diverged, Interrupted
+from harness.errors import Interrupted
 from harness.ssm.model import Model
-from harness.tasks.task import Batch, Data, Task
+from harness.tasks.task import Data, Task
 from harness.training import checkpoint
-from harness.training.accumulate import backward
 from harness.training.checkpoint import Content, Progress
 from harness.training.config import AdamW
 from harness.training.drift import Drift
 from harness.training.escape import Escape
 from harness.training.evaluate import Scores, better, check_finite, evaluate, moved
-from harness.training.groups import gradient_norms, groups, not_finite, scale_gradients
 from harness.training.journal import Journal
-from harness.training.precision import forward
 from harness.training.schedule import Plateau, multiplier, spaced
+from harness.training.update import Update
 from harness.training.usage import Usage
 
 TRAIN_ROWS = 50
@@ -56,7 +54,8 @@ class Training:
     def __post_init__(self) -> None:
         self.drift = Drift(self.model)
         self.usage = Usage(self.device.type)
-        self.optimiser = torch.optim.AdamW(groups(self.model, self.config), lr=self.config.lr)
+        self.update = Update(self.config, self.task, self.model)
+        self.optimiser = self.update.optimiser
         self.evaluations = frozenset(spaced(self.config.steps, self.config.evaluations))
         self.loss_rows = self.evaluations | set(spaced(self.config.steps, TRAIN_ROWS))
         self._saved: tuple[int, int] | None = None
@@ -118,42 +117,17 @@ class Training:
         self._saved = (self.progress.step, self.progress.evaluated)
 
     def _step(self) -> None:
-        progress, config, optimiser = self.progress, self.config, self.optimiser
+        progress, config = self.progress, self.config
         began = time.perf_counter()
-        self.model.train()
         batch = moved(self.data.train_batch(progress.step, config.batch_size, self.order_seed), self.device)
         factor = multiplier(progress.step, config) * self.plateau.scale
-        optimiser.zero_grad(set_to_none=True)
-        loss = backward(self._loss, batch, config.accumulate)
-        norms = gradient_norms(optimiser.param_groups)
-        # One transfer from the device for everything that is looked at in a step.
-        value, *by_group = torch.cat([loss.reshape(1), norms]).tolist()
-        self._check(value, by_group)
-        norm = math.hypot(*by_group)
-        if config.clip_grad_norm is not None and norm > config.clip_grad_norm:
-            scale_gradients(optimiser.param_groups, config.clip_grad_norm / norm)
-        for group in optimiser.param_groups:
-            group["lr"] = group["base_lr"] * factor
-        optimiser.step()
+        value, by_group = self.update(batch, factor, progress.step + 1)
         progress.step += 1
         progress.loss_sum += value
         progress.loss_steps += 1
         self._clock(time.perf_counter() - began)
         if progress.step in self.loss_rows:
-            self._loss_rows(norm, by_group, config.lr * factor)
-
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        return self.task.loss(forward(self.model, batch, self.config.precision), batch)
-
-    def _check(self, loss: float, norms: list[float]) -> None:
-        step = self.progress.step + 1
-        if not math.isfinite(loss):
-            names = not_finite(self.optimiser.param_groups)
-            cause = f"parameters not finite in: {', '.join(names)}" if names else "every parameter was still finite"
-            raise Diverged(f"The training loss was {loss} at step {step}; {cause}.")
-        pairs = zip(self.optimiser.param_groups, norms, strict=True)
-        if names := [group["name"] for group, norm in pairs if not math.isfinite(norm)]:
-            raise Diverged(f"The gradient was not finite at step {step} (loss {loss:.4g}), in: {', '.join(names)}.")
+            self._loss_rows(math.hypot(*by_group), by_group, config.lr * factor)
 
     def _clock(self, seconds: float) -> None:
         # A first step compiles and warms up; its time would distort the rate of the others.

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness.errors import UsageError
+from harness.kernels import apply
 from harness.kernels.apply import fast_size, fft_conv
 
 
@@ -37,6 +38,23 @@ def test_the_convolution_is_its_sum(length: int, channels: int, dtype: torch.dty
     assert (y.double() - summed(u.double(), k.double())).abs().max() <= (
         6 * (1 + math.log2(n)) * torch.finfo(dtype).eps * size
     )
+
+
+@pytest.mark.parametrize("size", [1, 20, 160, 10**6])
+def test_slices_are_the_whole_in_any_layout_gradients_included(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(apply, "SLICE", size)
+    monkeypatch.setattr(apply, "LEAST_HEADS", 2)
+    draw = torch.Generator().manual_seed(0)
+    stored = torch.randn(3, 10, 5, generator=draw, dtype=torch.float64, requires_grad=True)
+    k = torch.randn(2, 5, 10, generator=draw, dtype=torch.float64, requires_grad=True)
+    u = stored.transpose(1, 2)
+    y, weights = fft_conv(u, k, bidirectional=True), torch.randn(3, 5, 10, generator=draw, dtype=torch.float64)
+    assert y.stride() == u.stride()
+    found = torch.autograd.grad(y, (u, k), weights)
+    true = torch.autograd.grad(summed(u, k), (u, k), weights)
+    # Transforms of 20 numbers of size up to some ten: as above.
+    for one, other in ((y, summed(u, k)), *zip(found, true, strict=True)):
+        assert torch.allclose(one, other, rtol=0, atol=6 * 6 * 2**-52 * 100)
 
 
 def test_a_causal_output_ignores_the_future() -> None:

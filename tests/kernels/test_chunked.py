@@ -69,6 +69,16 @@ def test_chunks_are_the_convolution_gradients_included(structure: str, dtype: st
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
+def test_chunks_are_the_same_in_any_layout_gradients_included(structure: str) -> None:
+    request = request_for(structure, "bilinear", "float32", Shape(300, 2, 3, 2))
+    ssm, u = sample(request), inputs(request)
+    stored = u.detach().transpose(1, 2).contiguous().transpose(1, 2).requires_grad_()
+    assert not stored.is_contiguous()
+    outcomes = [outcome(ssm, one, chunked(one, ssm, request)) for one in (stored, u)]
+    assert all(map(torch.equal, *outcomes))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_a_sequence_does_not_depend_on_its_batch(structure: str) -> None:
     request = request_for(structure, "zoh", "float32", Shape(300, 2, 3, 2))
     ssm, u = sample(request), inputs(request)
@@ -142,19 +152,22 @@ def test_a_backend_chunks_or_says_that_it_does_not(name: str, structure: str) ->
 
 
 @pytest.mark.parametrize(
-    ("structure", "state", "length", "expected"),
+    ("structure", "state", "length", "channels", "expected"),
     [
-        ("diagonal", 64, 1024, "fft"),
-        ("diagonal", 64, 65536, "chunked"),
-        ("diagonal", 4, 4096, "chunked"),
-        ("diagonal", 256, 4096, "fft"),
-        ("dplr", 64, 16384, "chunked"),
+        ("diagonal", 64, 1024, 1, "fft"),
+        ("diagonal", 64, 65536, 1, "chunked"),
+        ("diagonal", 4, 4096, 1, "chunked"),
+        ("diagonal", 256, 4096, 1, "fft"),
+        ("dplr", 64, 4096, 1, "fft"),
+        ("dplr", 64, 16384, 1, "chunked"),
+        ("dplr", 64, 16384, 2, "fft"),
+        ("diagonal", 4, 4096, 2, "fft"),
     ],
 )
-def test_auto_applies_what_the_growth_study_found_faster(
-    structure: str, state: int, length: int, expected: str
+def test_auto_applies_what_was_measured_to_be_faster(
+    structure: str, state: int, length: int, channels: int, expected: str
 ) -> None:
-    """Forward and backward together, reports/kernels-growth."""
-    request = request_for(structure, "zoh", "float32", Shape(length, 64, state // 2, 1))
+    """Forward and backward together, the table in `crossover.py`."""
+    request = request_for(structure, "zoh", "float32", Shape(length, 64, state // 2, channels))
     backend: Backend = lookup("backend", KERNELS, "auto")()
     assert backend.application(dataclasses.replace(request, application="auto")) == expected

@@ -180,14 +180,16 @@ def throughput(
     raised: Mapping[str, str] | None = None,
     left_out: Mapping[tuple[str, str], str] | None = None,
     run: Mapping[str, float] | None = None,
+    parts: Mapping[str, float] | None = None,
     arm: Mapping[str, str] | None = None,
     levels: Mapping[str, Sequence[str]] | None = None,
     **timing: Any,
 ) -> Path:
     """A timing record: `seconds` by backend (and "<baseline>#2"), the first backend being the baseline.
 
-    `raised` is backend to error, `left_out` is (backend, direction) to reason, `run` is further metrics of the run, and
-    seconds may be by round; further keywords are parameters of the timer.
+    `raised` is backend to error, `left_out` is (backend, direction) to reason, `run` is further metrics of the run,
+    `parts` are shares of a step, which then is forward and backward, and seconds may be by round; further keywords are
+    parameters of the timer.
     """
     unsupported, gates, raised = unsupported or {}, gates or {}, raised or {}
     backends = list(dict.fromkeys([*(name for name in seconds if "#" not in name), *gates, *unsupported, *raised]))
@@ -228,5 +230,7 @@ def throughput(
     rows += [metric(name, value, 0, "run") for name, value in (run or {}).items()]
     for backend, values in seconds.items():
         by_round = values if isinstance(values, Mapping) else dict(enumerate(values))
-        rows += [metric(f"{backend}/forward_s", value, repeat, "timing", "s") for repeat, value in by_round.items()]
+        name = f"{backend}/{'both' if parts else 'forward'}_s"
+        rows += [metric(name, value, repeat, "timing", "s") for repeat, value in by_round.items()]
+    rows += [metric(name, value, 0, "parts") for name, value in (parts or {}).items()]
     return write(results, [*rows, end()])

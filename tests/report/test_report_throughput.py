@@ -90,3 +90,20 @@ def test_the_caption_lists_every_dtype_thread_count_and_baseline(tmp_path: Path)
     throughput(tmp_path, other, length=512, lengths=(256, 512), dtype="float64", threads=2)
     caption = only(section(tmp_path, "throughput")).tables[0].caption
     assert "float32 and float64, 1 and 2 threads, baseline reference and keops" in caption
+
+
+SHARES = {"forward_share/kernel": 0.1, "forward_share/linear": 0.2, "backward_share/linear": 0.5}
+SHARES |= {"forward_share/data": 0.05, "backward_share/other": 0.15}
+
+
+def test_the_parts_of_a_step_are_shown_with_its_rate_and_sum_to_one(tmp_path: Path) -> None:
+    parts = {f"auto/{name}": share for name, share in SHARES.items()}
+    step = {"name": "recipe", "direction": "both", "batch": 8, "run": {"auto/profiled_s": 2.2}, "parts": parts}
+    throughput(tmp_path, {"auto": [2.0] * 4, "auto#2": [2.0] * 4}, **step)
+    table = next(one for one in only(section(tmp_path, "throughput")).tables if one.name.endswith("-parts"))
+    data = table.data.set_index("pass")
+    assert data.loc["all", ["kernel", "linear", "data", "other"]].tolist() == pytest.approx([0.1, 0.7, 0.05, 0.15])
+    assert data["sum"].tolist() == pytest.approx([1.0, 0.35, 0.65]) and "compiled" not in data
+    assert data.loc["all", "sequences/s"] == 4.0
+    said = only(section(tmp_path, "verdict"))
+    assert said.headline.startswith("Kernel, convolution and linear layers take 80.0 %")

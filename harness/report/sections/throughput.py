@@ -11,6 +11,7 @@ from harness.report.section import Part, Section, SectionBuilder, plain, ranged
 from harness.report.sections.growth import growth_figures, growth_table, lines
 from harness.report.sections.leads import leads_table
 from harness.report.sections.losses import GIVEN, losses, name_of
+from harness.report.sections.parts import parts_findings, parts_table
 from harness.report.sections.roofline import roofline_table
 from harness.report.sections.throughput_table import times_table
 from harness.report.sections.timings import BASELINE_DRIFT, Timing, timings
@@ -51,6 +52,8 @@ def _part(study: Study) -> Part:
         tables += [*([leads] if leads else []), times_table(name, study, members)]
     grown = lines(rows)
     tables += [growth_table(stem, grown)] if grown else []
+    parts = parts_table(stem, study, rows)
+    tables += [parts] if parts else []
     roofline = roofline_table(stem, study, rows)
     tables += [roofline] if roofline else []
     return Part(study.name, sentences=tuple(losses(rows)), tables=tuple(tables), figures=growth_figures(stem, grown))
@@ -65,6 +68,8 @@ def findings(study: Study) -> list[str]:
     doubtful = sum(row.note.startswith("unreliable") for row in rivals)
     if doubtful:
         said.append(f"{doubtful} of {words.count(len(rivals), 'timing')} marked unreliable: the machine was not quiet.")
+    if not rivals and (found := parts_findings(study, rows)):
+        return [*found, *said]
     if not rivals:
         return [f"Cannot tell: nothing but the baseline {baselines} was timed.", *said]
     pairs = dict.fromkeys((row.backend, row.baseline) for row in rivals)

@@ -18,6 +18,7 @@ WHAT = {
     "kernel": "Kernel generation",
     "layer": "Whole layer y = K * u, generation included",
     "step": "Whole training step of an S4 model: forward and loss; with backward, also the optimiser",
+    "recipe": "Training step of a preset, forward and loss; with backward, also the batch, the optimiser and all else",
 }
 FORMATS: dict[str, Format] = {
     "median ms [quartiles]": ranged(3),
