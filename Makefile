@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 QUICKSTART := quickstart-delay quickstart-equivalence quickstart-listops quickstart-kernels
 
-.PHONY: quickstart test verify lint clean
+.PHONY: quickstart test verify overhead lint clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,10 @@ test: lint
 
 verify: .venv/installed-dev
 	$(BIN)/python -m pytest -m long --resume .verify
+
+# What the harness itself costs, into results/overhead.json; about eight minutes on a machine that does nothing else.
+overhead: .venv/installed-dev
+	$(BIN)/python tests/overhead.py
 
 clean:
 	rm -rf .venv .verify .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,6 +110,7 @@ def read(path: Path, settings: list[str] | None = None, smoke: bool = False) -> 
         raise UsageError(f"{path}: not valid TOML: {problem}. Mend that line.") from None
     for setting in settings or []:
         _apply(document, setting)
+    _refuse_control_characters(path, document)
     try:
         ablation = Ablation.model_validate(document)
     except ValidationError as problem:
@@ -131,11 +133,26 @@ def assignment(setting: str) -> tuple[list[str], Any]:
 
 
 def _name(path: Path) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", path.stem):
         raise UsageError(
-            f"The ablation file '{path.name}' names a results folder: use letters, digits, '.', '_' and '-' only."
+            f"The ablation file {path.name!r} names a results folder: use at most 100 letters, digits, '.', '_' and "
+            f"'-', and begin with a letter or digit."
         )
     return path.stem
+
+
+def _refuse_control_characters(path: Path, value: Any) -> None:
+    """What a file says is shown on terminals, which obey them, and kept in databases, some of which take no NUL."""
+    if isinstance(value, str):
+        bad = next((one for one in value if unicodedata.category(one) == "Cc" and one not in "\n\t"), None)
+        if bad is not None:
+            raise UsageError(f"{path}: {value[:60]!r} holds the control character {bad!r}. Remove it.")
+    elif isinstance(value, dict):
+        for item in (*value, *value.values()):
+            _refuse_control_characters(path, item)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_control_characters(path, item)
 
 
 def _apply(document: dict[str, Any], setting: str) -> None:

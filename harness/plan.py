@@ -62,6 +62,11 @@ class Plan:
         """The trials; of a search one for each arm, which has the arm's labels and untuned parts."""
         return tuple(arm.first for arm in self.search.arms) if self.search else self.trials
 
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms of the examples, each once: what a seed does not change need not be asked for every trial."""
+        return tuple({id(one.arm): one.arm for one in self.examples}.values())
+
     def jobs(self) -> Iterator[dict[str, Any]]:
         """The trials as the JSON-able jobs that `harness.trial.run` takes."""
         shared = self.about

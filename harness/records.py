@@ -37,8 +37,13 @@ def encode(row: Row) -> str:
 
 
 def decode(line: str | bytes) -> Row:
-    """The row of one line; the value of a metric spelt "nan", "inf" or "-inf" is a float again."""
+    """The row of one line; the value of a metric spelt "nan", "inf" or "-inf" is a float again.
+
+    Raises ValueError for what is no row.
+    """
     row: Row = json.loads(line)
+    if not isinstance(row, dict) or "row" not in row:
+        raise ValueError("a line of a record is an object that says which row it is")
     if isinstance(row.get("value"), str):
         row["value"] = _NOT_FINITE.get(row["value"], row["value"])
     return row
@@ -99,16 +104,33 @@ def resumable(folder: Path, trial_id: str) -> list[bytes]:
     return kept[:-1] if kept and decode(kept[-1])["row"] == "end" else kept
 
 
+def is_header(row: Row, path: Path) -> bool:
+    """Whether `row` begins the record that the file's name says.
+
+    A trial id becomes part of other paths, so that the name of a file, which is part of one, is what is believed.
+    """
+    named = path.name.removesuffix(".partial").removesuffix(".jsonl")
+    tables = (row.get(key, {}) for key in ("spec", "ablation", "data"))
+    return row["row"] == "header" and row.get("trial_id") == named and all(isinstance(one, dict) for one in tables)
+
+
+def _is_end(row: Row) -> bool:
+    return row.get("row") == "end" and row.get("status") in STATUSES
+
+
 def read(path: Path) -> Record:
     """Read a record, whole or partial. Raises UsageError when it has no header or a newer schema."""
     rows = [decode(line) for line in lines(path)]
-    if not rows or rows[0].get("row") != "header":
-        raise UsageError(f"'{path}' is not a trial record: its first line is no header. Remove it and run again.")
+    if not rows or not is_header(rows[0], path):
+        raise UsageError(
+            f"'{path}' is not a trial record: its first line is no header of the trial that the file is named after. "
+            f"Remove it and run again."
+        )
     if rows[0]["schema"] > SCHEMA:
         raise UsageError(
             f"'{path}' has record schema {rows[0]['schema']}, this harness reads up to {SCHEMA}. Update the harness."
         )
-    end = rows[-1] if rows[-1]["row"] == "end" else None
+    end = rows[-1] if _is_end(rows[-1]) else None
     return Record(path, rows[0], tuple(rows[1 : len(rows) - (end is not None)]), end)
 
 
@@ -141,15 +163,15 @@ def state(path: Path) -> State | None:
         last = file.read().splitlines()[-1:]
     try:
         header = decode(first)
-        if header["row"] != "header":
-            return None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
+        return None
+    if not is_header(header, path):
         return None
     try:
         end = decode(last[0])
     except (ValueError, IndexError):
         end = {}
-    if end.get("row") != "end" or path.suffix == ".partial":
+    if not _is_end(end) or path.suffix == ".partial":
         end = {"status": "interrupted", "reason": "the run was cut before the trial ended"}
     return State(
         trial_id=header["trial_id"],
@@ -221,6 +243,8 @@ class Writer:
 
     def _keep(self, kept: list[bytes]) -> None:
         beside = self.partial.with_suffix(".rewrite")
+        # A link that somebody left there would be written through.
+        beside.unlink(missing_ok=True)
         beside.write_bytes(b"".join(kept))
         beside.replace(self.partial)
         self.rows = len(kept)

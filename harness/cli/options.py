@@ -59,7 +59,7 @@ def folders(names: Iterable[str], *roots: Path) -> list[Path]:
     for name in names:
         stem = Path(name).stem if name.endswith(".toml") else Path(name).name
         there = [root / stem for root in roots if (root / stem).is_dir()]
-        if not there:
+        if stem in ("", "..") or not there:
             near = did_you_mean(stem, (other.name for root in roots for other in root.glob("*") if other.is_dir()))
             places = ", ".join(f"'{root}'" for root in roots)
             raise UsageError(f"There are no records of '{stem}' in {places}. {near}Run it first: harness run FILE.")

@@ -72,7 +72,7 @@ def _show_preset(console: Console, planned: Plan) -> None:
     assert preset is not None
     console.print(f"  preset: {preset.name}, {preset.title}")
     console.print(f"    from: {preset.source}")
-    for task in dict.fromkeys(trial.choices["task"]["name"] for trial in planned.examples):
+    for task in dict.fromkeys(arm.choices["task"]["name"] for arm in planned.arms):
         if task in preset.sources:
             console.print(f"    {task}: {preset.sources[task]}")
     for departure in preset.departures:
@@ -146,8 +146,8 @@ def _unsupported(planned: Plan) -> list[str]:
 
     reasons: dict[str, None] = {}
     seen: set[str] = set()
-    for trial in planned.examples:
-        choices = trial.choices
+    for arm in planned.arms:
+        choices = arm.choices
         key = json.dumps([choices.get(name) for name in ("task", "basis", "model", "backend")])
         if planned.ablation.kind != "train" or key in seen:
             continue

@@ -58,7 +58,10 @@ def remember(folder: Path, planned: Plan) -> None:
     search = planned.search
     ids = [trial.trial_id for trial in planned.trials]
     stages = {stage: count * len(search.arms) for stage, count in search.trials.items()} if search else None
-    (folder / PLANNED).write_text(json.dumps(ids if stages is None else stages))
+    noted = folder / PLANNED
+    # A link that somebody left there would be written through.
+    noted.unlink(missing_ok=True)
+    noted.write_text(json.dumps(ids if stages is None else stages))
 
 
 def _planned(folders: Iterable[Path]) -> list[str] | dict[str, int]:

@@ -81,12 +81,13 @@ def fingerprints(planned: Plan, data_root: Path | None) -> dict[str, str]:
     from harness.tasks import TASKS
 
     known: dict[str, str] = {}
-    found = {}
-    made = {arm.id: arm.first for arm in planned.search.arms} if planned.search else {}
-    for name, one in made.items() or ((one.trial_id, one) for one in planned.trials):
-        choice = one.choices["task"]
+    by_arm: dict[int, str] = {}
+    for arm in planned.arms:
+        choice = arm.choices["task"]
         key = json.dumps(choice, sort_keys=True)
         if key not in known:
             known[key] = registry.build("task", TASKS, choice).provenance(data_root).fingerprint
-        found[name] = known[key]
-    return found
+        by_arm[id(arm)] = known[key]
+    if planned.search:
+        return {one.id: by_arm[id(one.first.arm)] for one in planned.search.arms}
+    return {one.trial_id: by_arm[id(one.arm)] for one in planned.trials}

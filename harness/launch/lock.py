@@ -78,7 +78,7 @@ def scratch(parent: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, how: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
+def _opened(path: Path, how: int = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW) -> Iterator[int]:
     descriptor = os.open(path, how | os.O_CLOEXEC, 0o644)
     try:
         yield descriptor

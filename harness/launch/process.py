@@ -36,6 +36,9 @@ class Child:
     def __init__(self, task: Task, attempt: int, kept_rows: int, history: list[dict[str, str]]) -> None:
         self.log = log.file(Path(task["folder"]), task["job"]["trial_id"])
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.is_symlink():
+            # A log is appended to, and what somebody linked here is not ours.
+            self.log.unlink()
         context: ForkServerContext | SpawnContext = (
             multiprocessing.get_context("forkserver") if platforms.linux() else multiprocessing.get_context("spawn")
         )

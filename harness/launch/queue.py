@@ -25,6 +25,7 @@ def due(sweep: Sweep, options: Options) -> Due:
     """Compare the plan with the records of the folder, which are read by their first and last lines."""
     states = records.scan(sweep.folder) if sweep.folder.is_dir() else {}
     tasks, skipped, used_up = [], {}, {}
+    folder = str(sweep.folder.resolve())
     for job in mine(sweep, options):
         trial_id = job["trial_id"]
         state = states.get(trial_id)
@@ -33,13 +34,13 @@ def due(sweep: Sweep, options: Options) -> Due:
         again = state is not None and state.status in options.retry_statuses
         if state is None or changed or options.force or again:
             anew = options.force or changed or (again and state is not None and state.status in records.FINISHED)
-            tasks.append(_task(sweep, options, job, fresh=anew))
+            tasks.append(_task(sweep, options, job, folder, fresh=anew))
         elif state.status in records.FINISHED:
             skipped[trial_id] = state
         elif state.status in FAILED and earlier(sweep.folder, trial_id).used_up(sweep.max_attempts):
             used_up[trial_id] = state
         else:
-            tasks.append(_task(sweep, options, job, fresh=False))
+            tasks.append(_task(sweep, options, job, folder, fresh=False))
     return Due(tuple(tasks), skipped, used_up)
 
 
@@ -51,11 +52,11 @@ def mine(sweep: Sweep, options: Options) -> list[dict[str, Any]]:
     return list(sweep.jobs[part - 1 :: whole])
 
 
-def _task(sweep: Sweep, options: Options, job: dict[str, Any], fresh: bool) -> Task:
+def _task(sweep: Sweep, options: Options, job: dict[str, Any], folder: str, fresh: bool) -> Task:
     arm = sweep.of(job)
     return {
         "job": job,
-        "folder": str(sweep.folder.resolve()),
+        "folder": folder,
         "fresh": fresh,
         "timeout_s": arm.timeout_s,
         "memory_bytes": arm.memory_bytes,

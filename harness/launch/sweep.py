@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -156,9 +156,27 @@ def _opener(options: Options) -> Opened:
         from harness.launch import pool
 
         return pool.opened
-    from harness.launch import tune
+    with _loopback() if options.address is None else contextlib.nullcontext():
+        from harness.launch import tune
 
     return tune.opened
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """Let Ray, as it is imported, take this machine for all there is: its servers then listen on loopback alone.
+
+    Ray reads the variable once, and a `ray start` that inherited it would join no cluster.
+    """
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome], search: Searching | None) -> Tally:

@@ -20,7 +20,7 @@ def captured(log: Path) -> Iterator[TextIO]:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     kept = {number: os.dup(number) for number in (1, 2)}
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
     terminal = (
         os.fdopen(os.dup(kept[1]), "w", encoding="utf-8", errors="replace") if _is_one(sys.stdout) else sys.stdout
     )

@@ -62,7 +62,9 @@ def write(content: list[Section], out: Path, title: str, when: str) -> Path:
     for name, table in listed.items():
         (out / "tables" / f"{name}.csv").write_text(tables.as_csv(table), encoding="utf-8")
         (out / "tables" / f"{name}.tex").write_text(tables.as_latex(table), encoding="utf-8")
-    (out / "report.md").write_text(markdown.page(title, content), encoding="utf-8")
-    target = out / "report.html"
-    target.write_text(page.page(title, content, drawings, when), encoding="utf-8")
-    return target
+    pages = {"report.md": markdown.page(title, content), "report.html": page.page(title, content, drawings, when)}
+    for name, text in pages.items():
+        # A link that somebody left there would be written through.
+        (out / name).unlink(missing_ok=True)
+        (out / name).write_text(text, encoding="utf-8")
+    return out / "report.html"

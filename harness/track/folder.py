@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.track import describe, store
+from harness.track import delivered, describe, store
 from harness.track.runs import Runs
 from harness.track.shipping import Run
 from harness.track.snapshot import Snapshot, files, take
@@ -65,6 +65,13 @@ class Folder:
         paths = files(self.path)
         stamps = {trial_id: stamp for trial_id, path in paths.items() if (stamp := _stamp(path)) is not None}
         if not stamps or stamps == self._remembered:
+            return
+        if (
+            self._runs is None
+            and not self.thorough
+            and delivered.glance(self.uri, self.path.name) == _fingerprint(stamps)
+        ):
+            self._remembered = stamps
             return
         runs = self._runs or self._connect(stamps)
         if runs is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import EnvironmentProblem
 from harness.track import describe, shipping
+from harness.track.delivered import TAG
 from harness.track.parents import PAGE, Parents
 from harness.track.shipping import Run
 from harness.track.snapshot import Snapshot
@@ -77,11 +78,11 @@ class Runs:
 
     def remember(self, fingerprint: str) -> None:
         """Note on the experiment that a folder in this state is delivered whole."""
-        self.client.set_experiment_tag(self.experiment.experiment_id, "harness.delivered", fingerprint)
+        self.client.set_experiment_tag(self.experiment.experiment_id, TAG, fingerprint)
 
     @property
     def remembered(self) -> str:
-        return str(self.experiment.tags.get("harness.delivered", ""))
+        return str(self.experiment.tags.get(TAG, ""))
 
     def _experiment(self) -> Any:
         found = self.client.get_experiment_by_name(self.name)

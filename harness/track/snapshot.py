@@ -64,7 +64,7 @@ def take(path: Path) -> Snapshot | None:
         return None
     lines = [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
     header = _row(lines[0]) if lines else None
-    if header is None or header.get("row") != "header":
+    if header is None or not records.is_header(header, path):
         return None
     if not {"trial_id", "spec", "ablation", "created"} <= header.keys():
         raise UsageError(
@@ -96,7 +96,6 @@ def _last_checkpoint(lines: list[bytes]) -> int:
 
 def _row(line: bytes) -> Row | None:
     try:
-        row = records.decode(line)
+        return records.decode(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and "row" in row else None

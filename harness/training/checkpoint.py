@@ -132,6 +132,8 @@ def _read(path: Path) -> Content:
         if (bad := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"wrong checksum of {bad}")
     content: Content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or not isinstance(content.get("origin"), dict):
+        raise ValueError("it does not say where it comes from")
     return content
 
 

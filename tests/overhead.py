@@ -1,0 +1,243 @@
+"""What the harness itself costs. `make overhead` measures all of it and writes results/overhead.json.
+
+Every figure is of the command line as a user types it, in a fresh folder. With names of parts, only those are measured
+anew: `python tests/overhead.py plan rerun`. Wall clocks need a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import environment, records, trial
+from harness.ablation import read
+from harness.launch.machine import cpus
+from harness.plan import plan
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "results" / "overhead.json"
+SLOTS = 2
+# Plans and reruns compute on one processor, so that their processor time is their duration on a machine at rest.
+LIMITS = {
+    "a trivial trial, local, s": 0.3,
+    "a trivial trial, ray, s": 0.3,
+    "added to a 60 s trial, local, share": 0.03,
+    "added to a 60 s trial, ray, share": 0.03,
+    "plan of 100,000 trials, s": 5.0,
+    "rerun of 5,000 finished trials, s": 5.0,
+    "rerun of 5,000 finished trials without MLflow, s": 5.0,
+}
+STUDY = """
+question = "What does the harness cost?"
+expect = "Little."
+repeats = {repeats}
+[fixed]
+task = {{name = "delay", length = {length}, lag = 16, evaluation_examples = 32}}
+model = {{d_model = 4, d_state = {state}, n_layers = 1}}
+training = {{steps = {steps}, batch_size = 16, evaluations = 10}}
+[compare]
+"""
+TINY = {"length": 32, "state": 8, "steps": 1}
+LONG = {"length": 256, "state": 64}
+Figures = dict[str, Any]
+
+
+def study(folder: Path, compare: str = 'basis = ["legs"]', **given: int) -> Path:
+    path = folder / "study.toml"
+    path.write_text(STUDY.format(**given) + compare)
+    return path
+
+
+def harness(folder: Path, *arguments: str) -> Figures:
+    """Wall clock and processor time, that of all its processes, of one command in `folder`, which must succeed."""
+    began = time.time()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, code, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(code)
+    assert process.returncode == 0, said
+    return {"began": began, "wall_s": time.time() - began, "cpu_s": used.ru_utime + used.ru_stime}
+
+
+def sweep(folder: Path, path: Path, executor: str, mlflow: bool) -> Figures:
+    """One `harness run`, its wall clock taken apart by the times in the records."""
+    choice = ["--executor", executor, "--slots", str(SLOTS), "--mlflow" if mlflow else "--no-mlflow"]
+    took = harness(folder, "run", str(path), *choice)
+    every = [records.read(one) for one in (folder / "results" / "study").glob("*.jsonl")]
+    assert {one.status for one in every} == {"done"}
+    first = min(one.header["created"] for one in every)
+    last = max(one.end["time"] for one in every if one.end)
+    return {
+        "trials": len(every),
+        "wall_s": took["wall_s"],
+        "before_the_first_trial_s": first - took["began"],
+        "trials_s": last - first,
+        "after_the_last_trial_s": took["began"] + took["wall_s"] - last,
+    }
+
+
+def trivial() -> Figures:
+    """200 trials of one training step: wall clock of the whole command, by trial."""
+    found = {}
+    for executor, mlflow in itertools.product(("local", "ray"), (False, True)):
+        with tempfile.TemporaryDirectory() as name:
+            one = sweep(Path(name), study(Path(name), repeats=200, **TINY), executor, mlflow)
+            name = f"{executor}, {'with' if mlflow else 'without'} MLflow"
+            found[name] = one | {"seconds_a_trial": one["wall_s"] / one["trials"]}
+    return found
+
+
+def long(seconds: float = 30.0) -> Figures:
+    """Trials of about `seconds`, one in each slot: by `harness run` with MLflow, and in as many plain processes.
+
+    A plain process calls `trial.run` and keeps no record and no checkpoint. All are measured twice, in turns.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        steps = round(400 * seconds / alone(study(folder, repeats=SLOTS, steps=400, **LONG)))
+        turns: dict[str, list[float]] = {"plain": [], "local": [], "ray": []}
+        for turn, kind in itertools.product(range(2), turns):
+            own = folder / f"{kind}-{turn}"
+            own.mkdir()
+            path = study(own, repeats=SLOTS, steps=steps, **LONG)
+            turns[kind].append(alone(path) if kind == "plain" else sweep(own, path, kind, mlflow=True)["trials_s"])
+    plain = sum(turns["plain"])
+    slower = {kind: sum(turns[kind]) / plain - 1 for kind in ("local", "ray")}
+    return {"steps": steps, "trials_at_once": SLOTS, "trials_s": turns, "slower": slower}
+
+
+def alone(path: Path) -> float:
+    """Seconds from the first beginning to the last end of a study's trials, one in each of as many plain processes."""
+    command, variables = [sys.executable, __file__, "--job", str(path)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, text=True, env=variables)
+        for seed in range(SLOTS)
+    ]
+    times = [json.loads(process.communicate()[0]) for process in processes]
+    return float(max(end for _, end in times) - min(begin for begin, _ in times))
+
+
+def job(path: Path, seed: int) -> None:
+    """What a plain process does: one trial, and the times of its header and its end row."""
+    rows: list[records.Row] = []
+    assert trial.run(list(plan(read(path)).jobs())[seed], rows.append, threads=1) == "done"
+    print(json.dumps([next(row["created"] for row in rows if row["row"] == "header"), rows[-1]["time"]]))
+
+
+def planned() -> Figures:
+    """`harness plan` of 100,000 trials: few arms of many seeds, and many arms of few."""
+    lr = ", ".join(f"{0.0001 * number:.4f}" for number in range(1, 251))
+    files = {
+        "4 arms": (25_000, 'basis = ["legs", "legt", "fout", "lagt"]'),
+        "1,000 arms": (100, f'basis = ["legs", "legt", "fout", "lagt"]\ntraining.lr = [{lr}]'),
+    }
+    found = {}
+    for name, (repeats, compare) in files.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = study(Path(folder), compare, repeats=repeats, **TINY)
+            found[name] = harness(Path(folder), "plan", str(path))
+    return {name: {key: one[key] for key in ("wall_s", "cpu_s")} for name, one in found.items()}
+
+
+def rerun(count: int = 5_000) -> Figures:
+    """`harness run` of a finished sweep, with MLflow, to which all was delivered, and without."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = study(folder, 'basis = ["legs", "legt", "fout", "lagt"]', repeats=count // 4, **TINY)
+        finish(folder, path)
+        found = {choice: harness(folder, "run", str(path), f"--{choice}") for choice in ("mlflow", "no-mlflow")}
+    return {name: {key: one[key] for key in ("wall_s", "cpu_s")} for name, one in found.items()}
+
+
+def finish(folder: Path, path: Path) -> None:
+    """Give every trial of a study the rows of one that was really run, and note in MLflow that it has them all."""
+    from harness.track import store
+    from harness.track.folder import _fingerprint, _stamp
+    from harness.track.runs import Runs
+    from harness.track.snapshot import files
+
+    results = folder / "results"
+    jobs = list(plan(read(path)).jobs())
+    rows: list[records.Row] = []
+    trial.run(jobs[0], rows.append, threads=1)
+    for one in jobs:
+        writer = records.Writer(results / "study", one["trial_id"])
+        for row in rows:
+            about = {"trial_id": one["trial_id"], "spec": one["spec"], "ablation": one["ablation"]}
+            writer.write({**row, **about} if row["row"] == "header" else row)
+    uri = store.default(results)
+    store.prepare(uri)
+    stamps = {trial_id: stamp for trial_id, at in files(results / "study").items() if (stamp := _stamp(at))}
+    Runs(store.client(uri), "study", store.artifact_location(uri, results)).remember(_fingerprint(stamps))
+
+
+def verdicts(kept: Figures) -> Figures:
+    """Each figure that has a limit, where what it is made of was measured."""
+    parts = {name: part["figures"] for name, part in kept.items()}
+    found: dict[str, float] = {}
+    for executor in ("local", "ray"):
+        if tiny := parts.get("trivial", {}).get(f"{executor}, with MLflow"):
+            found[f"a trivial trial, {executor}, s"] = tiny["seconds_a_trial"]
+            if "long" in parts:
+                # A start is in no long trial's time; in its slot, a whole trivial trial takes longer than one.
+                start = SLOTS * tiny["trials_s"] / tiny["trials"]
+                found[f"added to a 60 s trial, {executor}, share"] = parts["long"]["slower"][executor] + start / 60
+    if "plan" in parts:
+        found["plan of 100,000 trials, s"] = max(one["cpu_s"] for one in parts["plan"].values())
+    if "rerun" in parts:
+        found["rerun of 5,000 finished trials, s"] = parts["rerun"]["mlflow"]["cpu_s"]
+        found["rerun of 5,000 finished trials without MLflow, s"] = parts["rerun"]["no-mlflow"]["cpu_s"]
+    return {name: {"value": value, "limit": LIMITS[name], "met": value < LIMITS[name]} for name, value in found.items()}
+
+
+def rounded(value: Any) -> Any:
+    """Four digits of every figure."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def main() -> None:
+    parts: dict[str, Callable[[], Figures]] = {"trivial": trivial, "long": long, "plan": planned, "rerun": rerun}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; default: all")
+    parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.job:
+        job(Path(given.job[0]), int(given.job[1]))
+        return
+    kept: Figures = json.loads(OUT.read_text())["parts"] if OUT.exists() else {}
+    for name in given.parts or parts:
+        began = time.monotonic()
+        kept[name] = {"figures": parts[name](), **made()}
+        print(f"{name}: {time.monotonic() - began:.0f} s")
+        whole = {"command": "make overhead", "limits": verdicts(kept), "parts": kept}
+        OUT.write_text(json.dumps(rounded(whole), indent=1) + "\n")
+    print(json.dumps(rounded(verdicts(kept)), indent=1))
+
+
+def made() -> Figures:
+    """When, of which commit and on what a part was measured."""
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {"day": day, "processors": cpus(), **environment.describe(1)}
+
+
+if __name__ == "__main__":
+    main()
