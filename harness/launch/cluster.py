@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness.errors import EnvironmentProblem, UsageError
 from harness.launch import machine
 from harness.launch.options import Options, Sweep
@@ -122,7 +121,7 @@ def _join(address: str) -> Mapping[str, Any]:
         _answers(*_known())
     else:
         _answers(address, "--address")
-    code = str(Path(harness.__file__).resolve().parent)
+    code = str(Path(__file__).resolve().parents[1])
     return {"address": address, "runtime_env": {"py_modules": [code], "env_vars": dict(SETTINGS)}}
 
 

@@ -36,6 +36,8 @@ class Node:
 
     def kill(self) -> None:
         """SIGKILL to all of it at once, as if its power had failed."""
+        if self.process.poll() is not None:
+            return
         every = [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]
         for one in every:
             with contextlib.suppress(psutil.NoSuchProcess):
