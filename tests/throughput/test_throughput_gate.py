@@ -11,6 +11,7 @@ import torch
 from harness.errors import EnvironmentProblem
 from harness.kernels import KERNELS
 from harness.kernels.backend import Diagonal, Discretization, Request, Structure
+from harness.kernels.reference import recurrence
 from harness.registry import lookup
 from harness.throughput.contestant import parse
 from harness.throughput.gate import Gate, Verdict
@@ -82,6 +83,13 @@ def test_an_unsupported_backend_gives_its_reasons_and_no_other_row() -> None:
     reasons = ["It cannot run length 16.", "It has no device."]
     assert {"row": "unsupported", "backend": "unable", "reasons": reasons} in rows
     assert not fakes.gates(rows, "unable") and "unable" not in fakes.backends_timed(rows)
+
+
+def test_no_condition_excuses_a_gradient_without_two_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = lambda backend, ssm, request: 3 * recurrence(ssm, request.discretization, request.length)  # noqa: E731
+    monkeypatch.setattr(fakes.Flipped, "conditioned", wild, raising=False)
+    *_, row = fakes.gates(fakes.measured("reference", "flipped"), "flipped")
+    assert not row["passed"] and row["gradient_tolerance"] == 1e-2
 
 
 @pytest.mark.parametrize(("kernel", "gradient"), [(1e-5, 0.0), (0.0, 1e-3)])
