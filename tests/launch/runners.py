@@ -32,10 +32,12 @@ def run(
 ) -> str:
     """Counts to `steps`, a checkpoint at each step, and does at `at` what `fault` names.
 
-    With `once`, the fault happens in the first attempt only.
+    With `once`, the fault happens in the first attempt only; with `at` -1 it happens before the first row.
     """
     spec = job["spec"]
     steps, fault, at = spec.get("steps", 3), spec.get("fault", ""), spec.get("at", 1)
+    if at < 0 and attempt == 1:
+        FAULTS[fault](emit)
     step, rows = _found(checkpoints, kept_rows)
     if step:
         emit({"row": "resume", "rows": rows})
