@@ -55,6 +55,9 @@ def run(
             status = FAULTS[fault](emit)
             if status:
                 return _end(emit, *status, attempt)
+        for _ in range(spec.get("polls", 0)):
+            stop()
+            time.sleep(0.1)
         time.sleep(spec.get("pause_s", 0.0))
         emit({"row": "metric", "name": "loss", "value": 1.0 / (step + 1), "unit": "", "step": step, "split": "train",
               "time": time.time(), "attempt": attempt})  # fmt: skip
