@@ -207,6 +207,9 @@ def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome], search: Search
         state, outcome = states.get(trial_id), outcomes.get(trial_id)
         if state is None or (outcome is None and task["fresh"]):
             tally.add(trial_id, "waiting", outcome.reason if outcome else "")
+        elif outcome is not None and state.path.suffix == ".partial":
+            # The record could not be ended; only the supervisor knows why.
+            tally.add(trial_id, state.status, outcome.reason)
         else:
             tally.add(trial_id, state.status, state.reason)
     return tally

@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from survival import end
 from harness.launch.queue import due
 from harness.launch.stop import GO
 from harness.launch.supervise import supervise
+from harness.launch.sweep import run
 from harness.training import checkpoint
 
 pytestmark = pytest.mark.fault
@@ -24,13 +26,15 @@ pytestmark = pytest.mark.fault
 
 @contextlib.contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """No file of this process, nor of one that it starts, may grow beyond `size` bytes."""
+    """No file of this process may grow beyond `size` bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = before
 
 
 @contextlib.contextmanager
@@ -59,6 +63,8 @@ def fill(folder: Path, leave: int = 0) -> Path:
 def test_a_record_that_finds_no_room_is_continued_once_there_is_some(tmp_path: Path) -> None:
     one = job(1, fault="large_row", at=2, once=True, steps=4)
     toy = sweep(tmp_path, one)
+    # The fork server, which other tests use too, is started before the limit.
+    assert run([sweep(tmp_path / "warm", job(2))], options()) == 0
     [task] = due(toy, options()).tasks
     with files_up_to(4000):
         outcome = supervise(task, lambda: GO)
@@ -114,10 +120,17 @@ def test_a_full_disk_of_the_mlflow_store_holds_nothing_up_and_is_made_up_for(tmp
 
 @pytest.mark.long
 @pytest.mark.parametrize("size", [0, 6000, 40_000, 400_000])
-def test_where_no_file_may_grow_a_run_ends_in_sentences_and_goes_on_later(size: int, study: Make) -> None:
+def test_where_no_file_may_grow_a_run_ends_in_sentences_and_goes_on_later(
+    size: int, study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = study("local")
     one.mend()
-    limited = one.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    with monkeypatch.context() as patch:
+        # Python 3.11 does not notice that it has written half of a module's bytecode.
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        limited = one.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
     code, said = end(limited)
-    assert code in (1, 3), said
+    # With 400,000 bytes the records are whole, and only the MLflow store (some 800,000 when new) is not made.
+    assert code == {0: 3, 6000: 1, 40_000: 1, 400_000: 0}[size], said
+    assert size == 0 or "too large" in said or "full" in said
     one.completed()
