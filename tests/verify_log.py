@@ -40,6 +40,7 @@ class Verify:
         self.chosen: list[str] = []
         self._running: dict[str, dict[str, Any]] = {}
 
+    @pytest.hookimpl(trylast=True)  # After -m has chosen.
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         self.chosen = [item.nodeid for item in items]
         passed = {name for name, row in self.outcomes.items() if row["outcome"] == "passed"}
