@@ -145,6 +145,11 @@ def _large_row(emit: Emit) -> None:
     emit({"row": "array", "name": "kernel/initial", "values": [0.5] * 200_000})
 
 
+def _floods(emit: Emit) -> None:
+    _large_row(emit)
+    _sleeps(emit)
+
+
 def _prints(emit: Emit) -> None:
     os.write(2, b"a library's chatter\n")
 
@@ -163,5 +168,6 @@ FAULTS: dict[str, Callable[[Emit], Any]] = {
     "loses_its_supervisor": _loses_its_supervisor,
     "leaves": _leaves,
     "large_row": _large_row,
+    "floods": _floods,
     "prints": _prints,
 }

@@ -61,7 +61,7 @@ def fill(folder: Path, leave: int = 0) -> Path:
 
 
 def test_a_record_that_finds_no_room_is_continued_once_there_is_some(tmp_path: Path) -> None:
-    one = job(1, fault="large_row", at=2, once=True, steps=4)
+    one = job(1, fault="floods", at=2, once=True, steps=4)
     toy = sweep(tmp_path, one)
     # The fork server, which other tests use too, is started before the limit.
     assert run([sweep(tmp_path / "warm", job(2))], options()) == 0
