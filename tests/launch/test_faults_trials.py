@@ -183,8 +183,9 @@ QUICK = [case for case in (*TRIALS, *FILES) if "checkpoint" not in case.name]
 
 
 def toy(seed: int, case: Case) -> dict[str, Any]:
-    parts = {"basis": {"name": "legs"}, "dt": {"name": "log_uniform", "min": 0.1, "max": 0.1}}
-    return job(seed, **parts, steps=4, once=True, **({"at": 2, **TOYS[case.fault]} if case.fault else {}))
+    made = job(seed, steps=4, once=True, **({"at": 2, **TOYS[case.fault]} if case.fault else {}))
+    made["spec"] |= {"basis": {"name": "legs"}, "dt": {"name": "log_uniform", "min": 0.1, "max": 0.1}}
+    return made
 
 
 def test_a_sweep_of_toys_in_which_everything_goes_wrong_is_completed_by_the_same_call(tmp_path: Path) -> None:
@@ -194,7 +195,9 @@ def test_a_sweep_of_toys_in_which_everything_goes_wrong_is_completed_by_the_same
 
     def again(**limits: float) -> int:
         mirror = Mirror([folder], uri, interval_s=0.5)
-        return run([sweep(folder, *jobs.values(), max_attempts=3, **limits)], options(slots=4, mirror=mirror))
+        code = run([sweep(folder, *jobs.values(), max_attempts=3, **limits)], options(slots=4, mirror=mirror))
+        assert mirror.message() == ""
+        return code
 
     run([sweep(tmp_path / "warm", job(99))], options())
     assert again(timeout_s=2.0) == 1
