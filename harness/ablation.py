@@ -37,6 +37,8 @@ class Resources(BaseModel):
     gpus_per_trial: float = Field(default=0.0, ge=0)
     """A training trial that asks for no GPU sees none; a share such as 0.25 is scheduled, not enforced."""
     timeout_minutes: float | None = Field(default=None, gt=0)
+    silent_minutes: float = Field(default=60.0, gt=0)
+    """A trial that does no step and records nothing for so long has hung, and ends `timeout`."""
     memory_gib: float | None = Field(default=None, gt=0)
     max_attempts: int = Field(default=2, ge=1)
     arms: list[ArmResources] = []

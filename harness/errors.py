@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -40,6 +41,14 @@ class Interrupted(HarnessError):
     """The trial was asked to stop; its checkpoint is whole. Ends a trial `interrupted`."""
 
     exit_code = 130
+
+
+def no_space(problem: BaseException) -> str:
+    """What to tell of an error that comes from a full disk, a used-up quota or a limit on file sizes; else empty."""
+    if not isinstance(problem, OSError) or problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ""
+    where = f" in '{problem.filename}'" if problem.filename else ""
+    return f"{problem.strerror}{where}. Make room, and the same command goes on from the last checkpoint."
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ every field.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -239,7 +240,9 @@ class Writer:
 
     def close(self) -> None:
         """Leave the partial file as it is, for a later attempt to continue."""
-        self._file.close()
+        # A row that found no room on the disk is still in the buffer, and finds none now.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _keep(self, kept: list[bytes]) -> None:
         beside = self.partial.with_suffix(".rewrite")

@@ -18,14 +18,14 @@ import torch
 
 from harness import __version__, environment
 from harness.bases import BASES
-from harness.errors import Diverged, HarnessError, Interrupted, Unsupported
+from harness.errors import Diverged, HarnessError, Interrupted, Unsupported, no_space
 from harness.kernels import KERNELS
 from harness.randomness import stream
 from harness.records import SCHEMA
 from harness.registry import Table, build
 from harness.ssm import MODELS, TIMESCALES
 from harness.ssm.model import Model
-from harness.tasks import TASKS
+from harness.tasks import TASKS, progress
 from harness.throughput import TIMERS
 from harness.training import TRAININGS, checkpoint, machine
 from harness.training.accumulate import after
@@ -51,6 +51,11 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memo
 def never() -> bool:
     """The `stop` of a trial that nobody will ask to stop."""
     return False
+
+
+def polled(stop: Callable[[], bool]) -> None:
+    """Ask `stop`, only to show that the trial goes on."""
+    stop()
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ def run(
     `checkpoints` is this trial's own folder; without it a stopped trial starts afresh. `kept_rows` is how many rows
     the record holds from earlier attempts: the newest checkpoint that they reach is resumed, after a `resume` row which
     tells the writer how many of them to keep. `stop` is polled; once true, the trial writes a checkpoint and ends
-    `interrupted`. The checkpoints of a trial that is over are the writer's to remove, once its record is whole.
+    `interrupted`; it is polled before each step and batch, so that it also tells the caller that the trial goes on. The
+    checkpoints of a trial that is over are the writer's to remove, once its record is whole.
     Raises nothing but what `emit` raises.
     """
     began = time.monotonic()
@@ -97,7 +103,9 @@ def run(
         past = [dict(one) for one in history]
         call = Call(job, journal, device, data_root, checkpoints, kept_rows, past, stop)
         try:
-            (_time if timing else _train)(call)
+            # Preparing data may take long too, and is told of item by item.
+            with progress.listening(lambda *_: polled(stop)):
+                (_time if timing else _train)(call)
             status, reason = "done", ""
         except (Exception, KeyboardInterrupt) as problem:
             status, reason = _ending(problem)
@@ -231,6 +239,8 @@ def _build(spec: Mapping[str, Any], parts: Sequence[str], header: dict[str, Any]
 def _ending(problem: BaseException) -> tuple[str, str]:
     """The status and the reason that an exception ends a trial with."""
     text = str(problem)
+    if full := no_space(problem):
+        return "interrupted", full
     if isinstance(problem, MemoryError | torch.OutOfMemoryError) or (
         isinstance(problem, RuntimeError) and any(sign in text.lower() for sign in OUT_OF_MEMORY)
     ):

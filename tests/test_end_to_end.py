@@ -1,21 +1,16 @@
-"""The main job through the command line: question file to records, MLflow and report, faults included."""
+"""The main job through the command line: question file to records, MLflow and report."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import harness as package
-from harness.records import read
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = """
@@ -50,70 +45,6 @@ def harness(cwd: Path, *arguments: str) -> str:
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
-
-
-def until(happened: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def early(partial: Path) -> bool:
-    """Whether a trial has a checkpoint to go on from, and most of its 40 evaluations before it."""
-    try:
-        return 1 <= partial.read_bytes().count(b'"row":"checkpoint"') <= 10
-    except FileNotFoundError:
-        return False
-
-
-def histories(folder: Path, uri: str) -> tuple[dict[str, Counter[tuple[str, int, float]]], list[str]]:
-    """Every trial's metric rows in MLflow, and the trial id of every active run."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(folder.name)
-    runs = client.search_runs([experiment.experiment_id], "tags.`harness.kind` = 'trial'", max_results=1000)
-    found: dict[str, Counter[tuple[str, int, float]]] = {}
-    for run in runs:
-        rows = (
-            (key, one.step, one.value)
-            for key in run.data.metrics
-            for one in client.get_metric_history(run.info.run_id, key)
-        )
-        found[run.data.tags["harness.trial_id"]] = Counter(rows)
-    return found, [run.data.tags["harness.trial_id"] for run in runs]
-
-
-@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.long)])
-def test_a_driver_killed_in_mid_sweep_loses_and_repeats_nothing(executor: str, tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text(STUDY)
-    folder = tmp_path / "results" / "study"
-    command = ("run", "study.toml", "--executor", executor)
-    driver = start(tmp_path, *command)
-    until(lambda: any(folder.glob("*.jsonl")) and any(map(early, folder.glob("*.partial"))))
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.communicate()
-    harness(tmp_path, *command)
-
-    records = [read(path) for path in folder.glob("*.jsonl")]
-    assert len(records) == 6 and not list(folder.glob("*.partial"))
-    assert {record.status for record in records} == {"done"}
-    assert any(row["row"] == "attempt" for record in records for row in record.rows)
-    for record in records:
-        steps = [row["step"] for row in record.metrics() if (row["split"], row["name"]) == ("val", "loss")]
-        assert steps == list(range(10, 401, 10))
-        assert sum(row["split"] == "test" and row["name"] == "rmse" for row in record.metrics()) == 1
-    shown, runs = histories(folder, f"sqlite:///{tmp_path / 'results' / 'mlflow.db'}")
-    assert sorted(runs) == sorted(record.trial_id for record in records)
-    for record in records:
-        kept = Counter((f"{row['split']}/{row['name']}", row["step"], row["value"]) for row in record.metrics())
-        assert shown[record.trial_id] == kept
-
-    before = {path: path.read_bytes() for path in folder.glob("*.jsonl")}
-    harness(tmp_path, *command)
-    assert {path: path.read_bytes() for path in folder.glob("*.jsonl")} == before
-    assert sorted(histories(folder, f"sqlite:///{tmp_path / 'results' / 'mlflow.db'}")[1]) == sorted(runs)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from harness import records
 from harness.training import loop
 from harness.trial import never, run
 
+pytestmark = pytest.mark.fault
 TIMES = {"first_step_s", "train_s", "eval_s", "sequences_per_s"}
 
 

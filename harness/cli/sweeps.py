@@ -26,6 +26,7 @@ def sweep_of(planned: Plan, results: Path, prints: Mapping[str, str]) -> Sweep:
         folder=folder,
         jobs=list(planned.jobs()),
         max_attempts=ablation.resources.max_attempts,
+        silent_s=ablation.resources.silent_minutes * 60,
         fingerprints=prints,
         exclusive=ablation.kind == "throughput",
         search=planned.search,

@@ -1,8 +1,9 @@
 """What runs in a trial's own process: it calls the runner and sends each row to its supervisor.
 
-Rows go over the pipe as lines of JSON; an empty line is a heartbeat. The child never outlives its supervisor:
-a thread waits for the supervisor's end, and on Linux the kernel kills the child with the fork server, which
-also works while native code holds the interpreter's lock.
+Rows go over the pipe as lines of JSON. An empty line is a heartbeat: the process lives. A full stop says that the
+trial itself goes on: it has asked whether to stop, as it does before each step and each batch. The child never outlives
+its supervisor: a thread waits for the supervisor's end, and on Linux the kernel kills the child with the fork server,
+which also works while native code holds the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import platforms, records, registry
-from harness.errors import Diverged, HarnessError, Interrupted, Unsupported
+from harness.errors import Diverged, HarnessError, Interrupted, Unsupported, no_space
 from harness.launch import leavings, log
 from harness.launch.options import Task
 
 BEAT_S = 1.0
+WORK = b"."
 _STATUS_OF = {
     Unsupported: "unsupported",
     Diverged: "diverged",
@@ -43,6 +45,7 @@ class Lines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
+        self._worked = 0.0
         self.ended = False
 
     def row(self, row: records.Row) -> None:
@@ -53,6 +56,13 @@ class Lines:
         while True:
             self._send(b"\n")
             time.sleep(BEAT_S)
+
+    def work(self) -> None:
+        """Say that the trial goes on, if that was not said just now."""
+        now = time.monotonic()
+        if now - self._worked >= BEAT_S:
+            self._worked = now
+            self._send(WORK + b"\n")
 
     def _send(self, line: bytes) -> None:
         with self._lock:
@@ -77,6 +87,11 @@ def main(
     lines = Lines(connection.fileno())
     threading.Thread(target=lines.beat, daemon=True).start()
     started = time.monotonic()
+
+    def stop() -> bool:
+        lines.work()
+        return asked.is_set()
+
     try:
         os.environ.update(task["environment"])
         sys.path[:0] = task["path"]
@@ -92,7 +107,7 @@ def main(
             kept_rows=kept_rows,
             attempt=attempt,
             history=history,
-            stop=asked.is_set,
+            stop=stop,
             threads=task["threads"],
         )
     except BaseException as problem:
@@ -109,6 +124,8 @@ def _runner(name: str) -> Callable[..., Any]:
 def _end(problem: BaseException, attempt: int, seconds: float) -> records.Row:
     status = next((status for kind, status in _STATUS_OF.items() if isinstance(problem, kind)), "error")
     said = str(problem) if isinstance(problem, HarnessError) else f"{type(problem).__name__}: {problem}"
+    if full := no_space(problem):
+        status, said = "interrupted", full
     row: records.Row = {"row": "end", "status": status, "reason": said, "seconds": seconds, "peak_memory_bytes": None}
     row |= {"attempt": attempt, "time": time.time()}
     if status == "error":

@@ -27,5 +27,7 @@ def attempt(task: Task, stop: Level) -> Outcome:
     """`supervise`, whose own failure costs one trial and not the sweep."""
     try:
         return supervise(task, stop)
+    except OSError as problem:
+        return Outcome(task["job"]["trial_id"], INTERRUPTED, f"the record could not be written: {problem}")
     except Exception as problem:
         return Outcome(task["job"]["trial_id"], INTERRUPTED, f"its supervisor failed: {problem!r}")

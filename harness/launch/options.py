@@ -33,6 +33,8 @@ class Sweep:
     """A trial that asks for none sees none, unless it is `exclusive`."""
     timeout_s: float | None = None
     """Wall clock of one attempt; past it the trial is killed and ends `timeout`."""
+    silent_s: float = 3600.0
+    """A trial that does no step and sends no row for so long is killed and ends `timeout`, though its process lives."""
     memory_bytes: int | None = None
     """Resident memory of a trial and its children; past it the trial is killed and ends `out_of_memory`."""
     max_attempts: int = 2
@@ -107,6 +109,7 @@ class Task(TypedDict):
     A partial one is continued all the same, so that a second supervisor of the task cannot undo the first's work.
     """
     timeout_s: float | None
+    silent_s: float
     memory_bytes: int | None
     hang_s: float
     grace_s: float

@@ -53,7 +53,7 @@ class Child:
         os.set_blocking(self._reader.fileno(), False)
         self._tail = b""
         self._open = True
-        self.last_beat = time.monotonic()
+        self.last_beat = self.last_work = time.monotonic()
         self.peak_memory_bytes: int | None = None
 
     def wait(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ class Child:
         multiprocessing.connection.wait([self._process.sentinel, *([self._reader] if self._open else [])], seconds)
 
     def rows(self) -> Iterator[Row]:
-        """The rows that have arrived since the last call; any line is a heartbeat."""
+        """The rows that have arrived since the last call; any line is a heartbeat, any that says something is work."""
         while self._open:
             try:
                 piece = os.read(self._reader.fileno(), 1 << 20)
@@ -74,6 +74,8 @@ class Child:
             *whole, self._tail = (self._tail + piece).split(b"\n")
             for line in whole:
                 if line:
+                    self.last_work = self.last_beat
+                if line not in (b"", child.WORK):
                     yield decode(line)
 
     @property

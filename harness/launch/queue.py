@@ -59,6 +59,7 @@ def _task(sweep: Sweep, options: Options, job: dict[str, Any], folder: str, fres
         "folder": folder,
         "fresh": fresh,
         "timeout_s": arm.timeout_s,
+        "silent_s": arm.silent_s,
         "memory_bytes": arm.memory_bytes,
         "hang_s": options.hang_s,
         "grace_s": options.grace_s,

@@ -156,6 +156,9 @@ class Attempt:
         if now - child.last_beat > task["hang_s"]:
             child.kill(dump=True)
             return "timeout", f"gave no sign of life for {task['hang_s']:g} s; its stack is in {_log(child)}"
+        if now - child.last_work > task["silent_s"]:
+            child.kill(dump=True)
+            return "timeout", f"gave no row and no step for {task['silent_s']:g} s; its stack is in {_log(child)}"
         used = child.memory_bytes()
         if task["memory_bytes"] is not None and used > task["memory_bytes"]:
             return "out_of_memory", f"used {used / 2**30:.2f} GiB of {task['memory_bytes'] / 2**30:.2f} GiB allowed"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from harness import records
 from harness.launch import leavings, lock, machine
 from harness.launch.executor import Opened
-from harness.launch.options import Options, Outcome, Sweep
+from harness.launch.options import Mirror, Options, Outcome, Sweep
 from harness.launch.progress import Progress
 from harness.launch.queue import Due, due
 from harness.launch.rounds import labels, rounds, stages
@@ -56,7 +56,7 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
         stack.enter_context(on_signals(stop))
         if options.mirror is not None:
             options.mirror.start()
-            stack.callback(options.mirror.stop)
+            stack.callback(_drain, options.mirror, stop)
         outcomes: dict[str, Outcome] = {}
         if any(plan.tasks for _, plan in plans):
             with _terminal(sweeps, options) as out:
@@ -67,6 +67,14 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
     if all(tally.complete for tally in tallies):
         return 0
     return 130 if stop.level() else 1
+
+
+def _drain(mirror: Mirror, stop: Stop) -> None:
+    """Stop the mirror, which may wait for its store; a second request to stop does not."""
+    draining = threading.Thread(target=mirror.stop, name="drain", daemon=True)
+    draining.start()
+    while draining.is_alive() and stop.level() != KILL:
+        draining.join(TICK_S)
 
 
 def _searching(sweep: Sweep, options: Options) -> Searching:
@@ -199,6 +207,9 @@ def _tally(sweep: Sweep, plan: Due, outcomes: dict[str, Outcome], search: Search
         state, outcome = states.get(trial_id), outcomes.get(trial_id)
         if state is None or (outcome is None and task["fresh"]):
             tally.add(trial_id, "waiting", outcome.reason if outcome else "")
+        elif outcome is not None and state.path.suffix == ".partial":
+            # The record could not be ended; only the supervisor knows why.
+            tally.add(trial_id, state.status, outcome.reason)
         else:
             tally.add(trial_id, state.status, state.reason)
     return tally

@@ -30,7 +30,9 @@ def captured(log: Path) -> Iterator[TextIO]:
         yield terminal
     finally:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            # The log's disk may be full, which is no reason to fail.
+            with contextlib.suppress(OSError):
+                stream.flush()
         for number, descriptor in kept.items():
             os.dup2(descriptor, number)
             os.close(descriptor)

@@ -8,6 +8,7 @@ a checkpoint whose rows the record really has.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import zipfile
 from dataclasses import dataclass, field
@@ -56,9 +57,12 @@ def save(folder: Path, rows: int, content: Content) -> None:
     """Write `content` as the checkpoint of `rows` rows, atomically, and drop all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{os.getpid()}.partial"
+    # Written by torch itself, a full disk would be a RuntimeError of its archive writer, with no word of the disk.
+    whole = io.BytesIO()
+    torch.save({**content, "rows": rows}, whole)
     try:
         with beside.open("wb") as file:
-            torch.save({**content, "rows": rows}, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         beside.replace(folder / f"{rows:08d}.pt")

@@ -32,10 +32,12 @@ def run(
 ) -> str:
     """Counts to `steps`, a checkpoint at each step, and does at `at` what `fault` names.
 
-    With `once`, the fault happens in the first attempt only.
+    With `once`, the fault happens in the first attempt only; with `at` -1 it happens before the first row.
     """
     spec = job["spec"]
     steps, fault, at = spec.get("steps", 3), spec.get("fault", ""), spec.get("at", 1)
+    if at < 0 and attempt == 1:
+        FAULTS[fault](emit)
     step, rows = _found(checkpoints, kept_rows)
     if step:
         emit({"row": "resume", "rows": rows})
@@ -53,6 +55,9 @@ def run(
             status = FAULTS[fault](emit)
             if status:
                 return _end(emit, *status, attempt)
+        for _ in range(spec.get("polls", 0)):
+            stop()
+            time.sleep(0.1)
         time.sleep(spec.get("pause_s", 0.0))
         emit({"row": "metric", "name": "loss", "value": 1.0 / (step + 1), "unit": "", "step": step, "split": "train",
               "time": time.time(), "attempt": attempt})  # fmt: skip
@@ -140,6 +145,11 @@ def _large_row(emit: Emit) -> None:
     emit({"row": "array", "name": "kernel/initial", "values": [0.5] * 200_000})
 
 
+def _floods(emit: Emit) -> None:
+    _large_row(emit)
+    _sleeps(emit)
+
+
 def _prints(emit: Emit) -> None:
     os.write(2, b"a library's chatter\n")
 
@@ -158,5 +168,6 @@ FAULTS: dict[str, Callable[[Emit], Any]] = {
     "loses_its_supervisor": _loses_its_supervisor,
     "leaves": _leaves,
     "large_row": _large_row,
+    "floods": _floods,
     "prints": _prints,
 }

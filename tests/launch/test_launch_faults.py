@@ -22,6 +22,7 @@ from harness.launch.queue import due
 from harness.launch.stop import GO, KILL, STOP
 from harness.launch.supervise import supervise
 
+pytestmark = pytest.mark.fault
 SOON_S = 1.5
 """Time-out of the toys that hang: longer than a heartbeat (1 s) and than a forked child takes to start."""
 
@@ -33,7 +34,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def attempt(folder: Path, one: dict[str, Any], stop: Any = lambda: GO, force: bool = False, **given: Any) -> Outcome:
-    limits = {name: given.pop(name) for name in ("timeout_s", "memory_bytes") if name in given}
+    limits = {name: given.pop(name) for name in ("timeout_s", "silent_s", "memory_bytes") if name in given}
     [task] = due(sweep(folder, one, **limits, max_attempts=9), options(force=force, **given)).tasks
     return supervise(task, stop)
 
@@ -54,6 +55,7 @@ def test_a_trial_that_ends_leaves_a_whole_record(tmp_path: Path) -> None:
         ("killed", {}, "error", "killed by SIGKILL"),
         ("leaves", {}, "error", "exit code 3"),
         ("sleeps", {"timeout_s": SOON_S}, "timeout", "ran longer than"),
+        ("sleeps", {"silent_s": SOON_S}, "timeout", "gave no row and no step"),
         ("freezes", {"hang_s": SOON_S}, "timeout", "no sign of life"),
         ("holds_the_lock", {"hang_s": SOON_S}, "timeout", "no sign of life"),
         ("hogs", {"memory_bytes": 1 << 30}, "out_of_memory", "of 1.00 GiB allowed"),
@@ -66,6 +68,15 @@ def test_a_fault_becomes_one_end_row_with_its_reason(
     assert (outcome.status, ends(tmp_path, 1)) == (status, [status])
     assert reason in rows(tmp_path, 1)[-1]["reason"]
     assert steps(tmp_path, 1) == [0]
+
+
+def test_a_trial_that_never_reports_has_a_record_that_says_so(tmp_path: Path) -> None:
+    outcome = attempt(tmp_path, job(1, fault="sleeps", at=-1), silent_s=SOON_S)
+    assert (outcome.status, [row["row"] for row in rows(tmp_path, 1)]) == ("timeout", ["header", "end"])
+
+
+def test_a_trial_that_goes_on_without_a_row_is_left_alone(tmp_path: Path) -> None:
+    assert attempt(tmp_path, job(1, steps=1, polls=25), silent_s=SOON_S).status == "done"
 
 
 def test_an_error_keeps_its_traceback(tmp_path: Path) -> None:

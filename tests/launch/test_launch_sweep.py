@@ -70,6 +70,7 @@ def test_shards_cover_the_plan_once(tmp_path: Path, whole: int) -> None:
     assert sorted(parts) == sorted(one["trial_id"] for one in toy.jobs)
 
 
+@pytest.mark.fault
 def test_a_second_driver_is_refused_and_told_who_has_the_folder(tmp_path: Path) -> None:
     with lock.driver(tmp_path), pytest.raises(EnvironmentProblem, match=f"process {os.getpid()} on"):
         run([sweep(tmp_path, job(1))], options())
@@ -188,6 +189,7 @@ def test_a_scratch_folder_goes_with_its_holder_and_a_killed_ones_with_the_next(t
     assert list(tmp_path.iterdir()) == [foreign]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_the_sweep_cleanly_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     driver = drive(tmp_path, "local", 4, 0.5)
@@ -200,6 +202,7 @@ def test_a_signal_stops_the_sweep_cleanly_and_says_how_to_go_on(tmp_path: Path, 
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.fault
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     driver = drive(tmp_path, "local", 2, 30.0)
     assert until(lambda: list(tmp_path.glob("*.partial")))
@@ -212,6 +215,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - began < 15.0, "the toys pause for 30 s, the grace is 60 s"
 
 
+@pytest.mark.fault
 def test_a_killed_driver_loses_and_repeats_nothing(tmp_path: Path) -> None:
     driver = drive(tmp_path, "local", 4, 0.2)
     assert until(lambda: ends_so_far(tmp_path) >= 1 and begun(tmp_path))

@@ -11,6 +11,7 @@ import torch
 
 from harness.training import checkpoint
 
+pytestmark = pytest.mark.fault
 ORIGIN = {"data": "a", "device": "cpu"}
 
 
@@ -55,6 +56,33 @@ def test_one_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     found = checkpoint.find(tmp_path, 3, ORIGIN)
     assert found.content is None and "wrong checksum" in found.notes[0]
+
+
+def test_no_flipped_byte_anywhere_changes_what_is_read(tmp_path: Path) -> None:
+    save(tmp_path, 3)
+    path = tmp_path / "00000003.pt"
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 17):
+        content = bytearray(whole)
+        content[place] ^= 0xFF
+        path.write_bytes(content)
+        found = checkpoint.find(tmp_path, 3, ORIGIN).content
+        refused += found is None
+        # What lies between the archive's members is padding, which nobody reads.
+        assert found is None or torch.equal(found["weights"], torch.full((1000,), 3.0))
+    assert refused > 4000 / 17, "the 4,000 bytes of the weights at least"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_torn_file_gives_way_to_the_one_before(share: float, tmp_path: Path) -> None:
+    for rows in (3, 7):
+        save(tmp_path, rows)
+    newest = tmp_path / "00000007.pt"
+    newest.write_bytes(newest.read_bytes()[: int(share * newest.stat().st_size)])
+    found = checkpoint.find(tmp_path, 9, ORIGIN)
+    assert found.rows == 3 and "00000007.pt cannot be read" in found.notes[0]
+    assert names(tmp_path) == ["00000003.pt"]
 
 
 def test_a_file_that_holds_code_is_not_run(tmp_path: Path) -> None:

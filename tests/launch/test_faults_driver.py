@@ -1,0 +1,124 @@
+"""Faults of the driver and of the workers, through the command line: what each leaves, the next run completes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+from launch_study import Make
+from launch_toy import signal_group
+from survival import end, trial_runs, wait
+
+from harness import records
+
+pytestmark = pytest.mark.fault
+EXECUTORS = ["local", "ray"]
+FORK_SERVER = r"from multiprocessing\.forkserver import main"
+"""The children that it forks have its command line; it comes before them."""
+
+
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.long)])
+def test_a_driver_killed_in_mid_sweep_loses_and_repeats_nothing(executor: str, study: Make) -> None:
+    one = study(executor)
+    driver = one.begun()
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    found = one.completed()
+    assert any(row["row"] == "attempt" and row["resumed_step"] for record in found.values() for row in record.rows)
+    before = {path: path.read_bytes() for path in one.folder.glob("*.jsonl")}
+    runs = trial_runs("study", one.uri)
+    one.run()
+    assert {path: path.read_bytes() for path in one.folder.glob("*.jsonl")} == before
+    assert trial_runs("study", one.uri) == runs
+
+
+def to_the_group(driver: subprocess.Popen[str], number: int) -> None:
+    """As a terminal does with Ctrl-C, and SLURM with the processes of a step."""
+    signal_group(driver, number)
+
+
+def to_the_driver(driver: subprocess.Popen[str], number: int) -> None:
+    """As `kill` does."""
+    os.kill(driver.pid, number)
+
+
+def to_everything(driver: subprocess.Popen[str], number: int) -> None:
+    """As SLURM does where it holds a job in a control group."""
+    for process in (*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("send", [to_the_group, to_the_driver, to_everything])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_one_signal_ends_a_run_cleanly_and_nothing_is_done_twice(
+    number: signal.Signals, send: Callable[[subprocess.Popen[str], int], None], executor: str, study: Make
+) -> None:
+    one = study(executor)
+    driver = one.begun()
+    send(driver, number)
+    code, said = end(driver)
+    assert code == 130 and number.name in said and "The same command goes on where it stopped" in said
+    assert set(one.statuses()) == {"interrupted"} and not list(one.folder.glob("*.partial"))
+    stopped = {record.trial_id: record for record in map(records.read, one.folder.glob("*.jsonl"))}
+    found = one.completed()
+    for trial_id, record in stopped.items():
+        assert record.end is not None and "its checkpoint is at step" in record.end["reason"]
+        [again] = [row for row in found[trial_id].rows if row["row"] == "attempt"]
+        assert f"at step {again['resumed_step']}." in record.end["reason"], "every step that was done is kept"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_ctrl_c_twice_ends_a_run_at_once_though_a_trial_does_not_listen(executor: str, study: Make) -> None:
+    one = study(executor, "hangs")
+    driver = one.start()
+    wait(lambda: list((one.cwd / "faults").iterdir()), driver)
+    signal_group(driver, signal.SIGINT)
+    time.sleep(1.0)
+    assert driver.poll() is None, "the grace of a trial that hangs is a minute"
+    began = time.monotonic()
+    signal_group(driver, signal.SIGINT)
+    code, _ = end(driver)
+    # The driver looks 5 times a second; Ray's own end takes seconds on a busy machine. The grace would be 60 s.
+    assert code == 130 and time.monotonic() - began < 25.0
+    one.completed()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_second_driver_of_an_ablation_says_whose_it_is_and_stops(executor: str, study: Make) -> None:
+    one = study(executor)
+    driver = one.begun()
+    for more in ((), ("--shard", "1/2")):
+        code, said = end(one.start(*more))
+        assert code == 3 and f"is being run by process {driver.pid} on" in said
+    one.mend()
+    code, said = end(driver)
+    assert code == 0, said
+    one.check()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("executor", "title"), [("local", FORK_SERVER), ("ray", FORK_SERVER), ("ray", r"ray::(?!IDLE)")]
+)
+def test_a_worker_killed_in_mid_sweep_costs_no_trial(executor: str, title: str, study: Make) -> None:
+    one = study(executor)
+    driver = one.begun()
+    below = psutil.Process(driver.pid).children(recursive=True)
+    next(process for process in below if re.search(title, " ".join(process.cmdline()))).kill()
+    one.mend()
+    code, said = end(driver)
+    assert code in (0, 1), said
+    found = one.completed()
+    assert any(row["row"] == "attempt" for record in found.values() for row in record.rows)
