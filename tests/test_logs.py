@@ -94,9 +94,12 @@ def test_an_empty_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
 def test_neither_a_header_nor_a_link_leads_out_of_the_folder(results: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.log").write_text("a secret")
     path = results / "mine" / f"{SECOND}.jsonl"
-    path.write_text(path.read_text().replace(f'"trial_id":"{SECOND}"', '"trial_id":"../../secret"'))
-    printed, _ = said(results, "ab")
-    assert "a secret" not in printed
+    honest = path.read_text()
+    path.write_text(honest.replace(f'"trial_id":"{SECOND}"', '"trial_id":"../../secret"'))
+    with pytest.raises(UsageError, match="No trial is called"):
+        said(results, "ab")
+    path.write_text(honest)
+    file(results / "mine", SECOND).unlink(missing_ok=True)
     file(results / "mine", SECOND).symlink_to(tmp_path / "secret.log")
     with pytest.raises(UsageError, match="leads out of"):
         said(results, "ab")

@@ -39,11 +39,13 @@ def test_every_command_of_the_readme_runs_in_a_fresh_clone(tmp_path: Path) -> No
     assert (clone / "reports" / "mine" / "report.md").exists()
 
 
-def test_the_search_of_the_readme_plans(tmp_path: Path) -> None:
+def test_the_files_of_the_readme_plan(tmp_path: Path) -> None:
     from harness.ablation import read
     from harness.plan import plan
 
-    question, tune = blocks("toml")
+    question, arms, tune = blocks("toml")
+    (tmp_path / "big.toml").write_text(question + arms.replace('"pathx"', '"delay"'))
+    assert len(plan(read(tmp_path / "big.toml")).trials) == 6
     (tmp_path / "mine.toml").write_text(question + tune)
     search = plan(read(tmp_path / "mine.toml")).search
     assert search is not None and (len(search.arms), search.tune.trials, search.repeats) == (2, 16, 3)

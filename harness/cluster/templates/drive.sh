@@ -2,6 +2,8 @@ code=130
 if [ -z "$asked" ]; then
   "${command[@]}" &
   driver=$!
+  # A signal that came between those two lines found no driver to tell.
+  if [ -n "$asked" ] && [ -z "$told" ]; then pass_on "$asked"; fi
   code=0
   wait "$driver" || code=$?
   # A signal ends `wait` before the driver has ended.
