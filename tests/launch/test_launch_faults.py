@@ -167,7 +167,7 @@ def test_a_trial_asked_to_stop_ends_interrupted_and_goes_on_later(tmp_path: Path
     partial = tmp_path / f"{1:012x}.jsonl.partial"
 
     def begun() -> int:
-        return STOP if partial.exists() and b"checkpoint" in partial.read_bytes() else GO
+        return STOP if partial.exists() and b'"row":"checkpoint"' in partial.read_bytes() else GO
 
     assert attempt(tmp_path, one, stop=begun).status == "interrupted"
     reached = len(steps(tmp_path, 1))
@@ -182,7 +182,7 @@ def test_a_trial_that_does_not_listen_is_killed(tmp_path: Path, level: int, grac
     partial = tmp_path / f"{1:012x}.jsonl.partial"
 
     def begun() -> int:
-        return level if partial.exists() and b"checkpoint" in partial.read_bytes() else GO
+        return level if partial.exists() and b'"row":"checkpoint"' in partial.read_bytes() else GO
 
     outcome = attempt(tmp_path, job(1, fault="sleeps"), stop=begun, grace_s=grace_s)
     assert outcome.status == "interrupted" and reason in outcome.reason
@@ -210,7 +210,7 @@ def test_a_child_does_not_outlive_its_supervisor(tmp_path: Path, fault: str) -> 
     supervisor = subprocess.Popen([sys.executable, "-c", program])
     partial = tmp_path / f"{1:012x}.jsonl.partial"
     try:
-        assert until(lambda: partial.exists() and b"checkpoint" in partial.read_bytes())
+        assert until(lambda: partial.exists() and b'"row":"checkpoint"' in partial.read_bytes())
         child = psutil.Process(json.loads(partial.read_text().splitlines()[0])["pid"])
         time.sleep(0.2)
     finally:
