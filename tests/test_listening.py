@@ -71,7 +71,11 @@ def until(true: Callable[[], object]) -> None:
 def test_a_run_listens_on_loopback_alone(executor: str, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(STUDY)
     with started(tmp_path, "run", "study.toml", "--executor", executor) as driver:
-        until(lambda: any(b"checkpoint" in path.read_bytes() for path in (tmp_path / "results").glob("*/*.partial")))
+        until(
+            lambda: any(
+                b'"row":"checkpoint"' in path.read_bytes() for path in (tmp_path / "results").glob("*/*.partial")
+            )
+        )
         assert exposed(driver) == []
         assert (listening(driver) > 0) == (executor == "ray")
         driver.terminate()

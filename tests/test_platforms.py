@@ -52,7 +52,7 @@ def test_a_trial_ends_with_its_killed_supervisor_without_a_signal_from_the_kerne
     supervisor = as_on_a_mac(tmp_path, SUPERVISOR, str(tmp_path / "toy"), "sleeps")
     partial = tmp_path / "toy" / f"{1:012x}.jsonl.partial"
     try:
-        assert until(lambda: partial.exists() and b"checkpoint" in partial.read_bytes())
+        assert until(lambda: partial.exists() and b'"row":"checkpoint"' in partial.read_bytes())
         child = psutil.Process(json.loads(partial.read_text().splitlines()[0])["pid"])
     finally:
         supervisor.kill()

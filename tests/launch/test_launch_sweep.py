@@ -27,7 +27,7 @@ def statuses(folder: Path) -> dict[int, str]:
 
 
 def begun(folder: Path) -> bool:
-    return any(b"checkpoint" in path.read_bytes() for path in folder.glob("*.partial"))
+    return any(b'"row":"checkpoint"' in path.read_bytes() for path in folder.glob("*.partial"))
 
 
 def test_a_failure_neither_stops_the_sweep_nor_passes_for_success(tmp_path: Path) -> None:
