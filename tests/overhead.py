@@ -11,6 +11,7 @@ import datetime
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -103,40 +104,61 @@ def trivial() -> Figures:
 
 
 def long(seconds: float = 30.0) -> Figures:
-    """Trials of about `seconds`, one in each slot: by `harness run` with MLflow, and in as many plain processes.
+    """Trials of about `seconds`, two in each slot: by `harness run` with MLflow, and in as many plain processes.
 
-    A plain process calls `trial.run` and keeps no record and no checkpoint. All are measured twice, in turns.
+    A plain process calls `trial.run` and keeps no record and no checkpoint. The second trials are compared, because
+    during the first ones the driver makes its MLflow database, once for all trials of a folder. All are measured twice,
+    in turns.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        steps = round(400 * seconds / alone(study(folder, repeats=SLOTS, steps=400, **LONG)))
-        turns: dict[str, list[float]] = {"plain": [], "local": [], "ray": []}
+        short = study(folder, repeats=2 * SLOTS, steps=400, **LONG)
+        steps = round(400 * seconds / statistics.mean(alone(short)[SLOTS:]))
+        turns: dict[str, list[list[float]]] = {"plain": [], "local": [], "ray": []}
         for turn, kind in itertools.product(range(2), turns):
             own = folder / f"{kind}-{turn}"
             own.mkdir()
-            path = study(own, repeats=SLOTS, steps=steps, **LONG)
-            turns[kind].append(alone(path) if kind == "plain" else sweep(own, path, kind, mlflow=True)["trials_s"])
-    plain = sum(turns["plain"])
-    slower = {kind: sum(turns[kind]) / plain - 1 for kind in ("local", "ray")}
-    return {"steps": steps, "trials_at_once": SLOTS, "trials_s": turns, "slower": slower}
+            path = study(own, repeats=2 * SLOTS, steps=steps, **LONG)
+            if kind == "plain":
+                turns[kind].append(alone(path))
+            else:
+                sweep(own, path, kind, mlflow=True)
+                turns[kind].append(durations(own))
+    later = {kind: statistics.mean(one for turn in found for one in turn[SLOTS:]) for kind, found in turns.items()}
+    return {
+        "steps": steps,
+        "trials_at_once": SLOTS,
+        "seconds_of_each_trial": turns,
+        "slower": {kind: later[kind] / later["plain"] - 1 for kind in ("local", "ray")},
+    }
 
 
-def alone(path: Path) -> float:
-    """Seconds from the first beginning to the last end of a study's trials, one in each of as many plain processes."""
+def durations(folder: Path) -> list[float]:
+    """Seconds from header to end of each trial of the study in `folder`, in the order in which they began."""
+    every = [records.read(one) for one in (folder / "results" / "study").glob("*.jsonl")]
+    times = sorted((one.header["created"], one.end["time"]) for one in every if one.end)
+    return [end - begin for begin, end in times]
+
+
+def alone(path: Path) -> list[float]:
+    """Seconds of each trial of a study, in the order in which they began, in a plain process for each slot."""
     command, variables = [sys.executable, __file__, "--job", str(path)], {**os.environ, "PYTHONPATH": str(ROOT)}
     processes = [
-        subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, text=True, env=variables)
-        for seed in range(SLOTS)
+        subprocess.Popen([*command, str(slot)], stdout=subprocess.PIPE, text=True, env=variables)
+        for slot in range(SLOTS)
     ]
-    times = [json.loads(process.communicate()[0]) for process in processes]
-    return float(max(end for _, end in times) - min(begin for begin, _ in times))
+    times = sorted(tuple(one) for process in processes for one in json.loads(process.communicate()[0]))
+    return [end - begin for begin, end in times]
 
 
-def job(path: Path, seed: int) -> None:
-    """What a plain process does: one trial, and the times of its header and its end row."""
-    rows: list[records.Row] = []
-    assert trial.run(list(plan(read(path)).jobs())[seed], rows.append, threads=1) == "done"
-    print(json.dumps([next(row["created"] for row in rows if row["row"] == "header"), rows[-1]["time"]]))
+def job(path: Path, slot: int) -> None:
+    """What a plain process does: its share of the trials, and the times of their header and end rows."""
+    times = []
+    for one in list(plan(read(path)).jobs())[slot::SLOTS]:
+        rows: list[records.Row] = []
+        assert trial.run(one, rows.append, threads=1) == "done"
+        times.append([next(row["created"] for row in rows if row["row"] == "header"), rows[-1]["time"]])
+    print(json.dumps(times))
 
 
 def planned() -> Figures:

@@ -27,12 +27,12 @@ def _part(part: Part) -> Iterator[str]:
     if part.headline:
         yield f"**{escape.markdown(part.headline)}**"
     yield from _sentences(part.sentences)
+    yield from _points(part.points)
     for table in part.tables:
         files = f"[CSV](tables/{table.name}.csv), [LaTeX](tables/{table.name}.tex)"
         yield f"**Table.** {escape.markdown(table.caption)} ({files})"
         yield tables.as_markdown(table)
-        if table.notes:
-            yield "\n".join(f"- {escape.markdown(note)}" for note in table.notes)
+        yield from _points(table.notes)
     for figure in part.figures:
         yield f"![{escape.markdown(figure.alt)}](figures/{figure.name}.svg)"
         yield f"**Figure.** {escape.markdown(figure.caption)}"
@@ -43,3 +43,7 @@ def _part(part: Part) -> Iterator[str]:
 
 def _sentences(sentences: tuple[str, ...]) -> list[str]:
     return [" ".join(escape.markdown(one) for one in sentences)] if sentences else []
+
+
+def _points(points: tuple[str, ...]) -> list[str]:
+    return ["\n".join(f"- {escape.markdown(one)}" for one in points)] if points else []

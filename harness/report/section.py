@@ -60,6 +60,8 @@ class Part:
     headline: str = ""
     """The one sentence that a hurried reader needs."""
     sentences: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    """A list."""
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     code: tuple[tuple[str, str], ...] = ()

@@ -20,7 +20,7 @@ from harness.tasks.sequences import Sequences, Split
 from harness.tasks.task import Batch
 from harness.throughput.recipe import RecipeTimer
 from harness.throughput.truth import Recurrence
-from harness.throughput.workload import Call, Outcome, Workload
+from harness.throughput.workload import Call, Outcome, Workload, sizes_in_a_model
 from harness.training.accumulate import split
 from harness.training.compiling import compile_blocks
 from harness.training.evaluate import moved
@@ -81,6 +81,9 @@ class Recipe(Workload):
 
     def truth(self) -> Outcome:
         return self._call(Recurrence(), self.request, torch.float64).outcome()
+
+    def sizes(self, truth: Outcome) -> list[float]:
+        return sizes_in_a_model(truth.gradients)
 
     def few(self, heads: int, length: int | None = None) -> Recipe:
         """With a length, for the gate, also a few sequences and layers of that length."""

@@ -19,7 +19,7 @@ from harness.ssm.timescale import LogUniform
 from harness.tasks.task import Inputs
 from harness.throughput.config import StepTimer
 from harness.throughput.truth import Recurrence
-from harness.throughput.workload import Call, Outcome, Workload
+from harness.throughput.workload import Call, Outcome, Workload, sizes_in_a_model
 from harness.training.config import AdamW
 from harness.training.groups import groups
 
@@ -69,6 +69,9 @@ class Training(Workload):
 
     def truth(self) -> Outcome:
         return self._step(Recurrence(), self.request, torch.float64).outcome()
+
+    def sizes(self, truth: Outcome) -> list[float]:
+        return sizes_in_a_model(truth.gradients)
 
     def few(self, heads: int, length: int | None = None) -> Training:
         timer = dataclasses.replace(self.timer, heads=heads, length=length or self.timer.length)

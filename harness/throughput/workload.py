@@ -107,6 +107,20 @@ class Workload(ABC):
         return dataclasses.replace(self.request, application=contestant.application, gradients=gradients)
 
 
+CANCELLED = 1e-9
+"""Of the largest gradient: float64 leaves a millionth of this of one that is 0 on paper."""
+
+
+def sizes_in_a_model(gradients: Sequence[torch.Tensor]) -> list[float]:
+    """What errors of a model's gradients are relative to: their own largest magnitude, where one cancels that of all.
+
+    A bias before a batch normalisation has the gradient 0, which no rounding of its terms is relative to.
+    """
+    own = [float(gradient.abs().max()) for gradient in gradients]
+    largest = max(own, default=0.0) or 1.0
+    return [size if size > CANCELLED * largest else largest for size in own]
+
+
 def picked(ssm: StateSpace, pick: torch.Tensor) -> StateSpace:
     """The state spaces of the heads `pick` (G,)."""
     chosen = {}

@@ -25,4 +25,4 @@ def only(found: Section) -> Part:
 
 
 def spoken(part: Part) -> str:
-    return " ".join([part.headline, *part.sentences])
+    return " ".join([part.headline, *part.sentences, *part.points])

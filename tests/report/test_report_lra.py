@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from report_builder import LISTOPS, trial
 from report_reading import only, section
 
 from harness.report.gather import studies
 from harness.report.section import Table, number
-from harness.report.sections.lra_averages import TASKS
+from harness.report.sections.lra_averages import TASKS, WITHOUT_PATH_X, published_without_path_x
 
 BASES = ["legs", "fout"]
 
@@ -135,3 +136,29 @@ def test_labels_of_the_data_say_whose_they_are_where_there_are_several_tasks(tmp
         data = '"own generator","labels":['
         path.write_text(path.read_text().replace(data, f'{data}"subset of {title}"'))
     assert {"Text: subset of Text", "Image: subset of Image"} <= set(studies(tmp_path / "study")[0].labels)
+
+
+def test_the_verdict_of_several_tasks_is_a_table_and_the_headline_speaks_of_all(tmp_path: Path) -> None:
+    def score(task: str, basis: str, seed: int) -> float:
+        better = {"Text": "legs", "Image": "fout"}.get(task)
+        return 0.5 + 0.01 * seed + (0.1 + 0.01 * (seed - 1) if basis == better else 0.0)
+
+    write(tmp_path, score, ["Text", "Image", "ListOps"], primary="fout - legs", labels=["short", "small"])
+    part = only(section(tmp_path, "verdict"))
+    said = "3 tasks: fout is better on Image; legs is better on Text; cannot tell fout from legs on ListOps."
+    assert part.headline == said
+    assert part.points == ("short", "small")
+    [contrasts] = part.tables
+    rows = contrasts.data.set_index("task")
+    # d = 9, 10, 11 points: mean 10, s = 1, half-width 4.3027 / sqrt(3).
+    assert rows.loc["Image", "fout − legs"].value == pytest.approx(10.0)
+    assert rows.loc["Image", "fout − legs"].half_width == pytest.approx(4.302652729749464 / math.sqrt(3))
+    assert rows.loc["Text", "fout − legs"].value == pytest.approx(-10.0)
+    assert list(rows["better"]) == ["legs", "fout", "cannot tell"]
+    assert list(rows["paired seeds"]) == [3, 3, 3]
+
+
+def test_published_rows_have_the_average_without_path_x_computed_from_the_row() -> None:
+    five = ["60", "70", "✗", "80", "90.03"]
+    rows = pd.DataFrame([five, ["60", "", "1", "2", "3"]], columns=list(WITHOUT_PATH_X))
+    assert list(published_without_path_x(rows)) == ["70.01", ""]

@@ -73,8 +73,13 @@ TINY |= {"architecture": {"n_layers": 1}}
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"preset": "repo-v4", "task": "image"}, {"task": "retrieval", "accumulate": 2, "precision": "bf16-linear"}],
-    ids=["tokens", "pixels, dropout", "pairs, accumulated"],
+    [
+        {},
+        {"preset": "repo-v4", "task": "image"},
+        {"task": "retrieval", "accumulate": 2, "precision": "bf16-linear"},
+        {"preset": "s4-v1", "task": "pathfinder"},
+    ],
+    ids=["tokens", "pixels, dropout", "pairs, accumulated", "a bias before batch normalisation"],
 )
 def test_a_recipe_is_gated_timed_and_profiled(options: dict[str, Any]) -> None:
     rows = fakes.measured("auto + auto", **TINY, **options)

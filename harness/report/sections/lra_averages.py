@@ -11,7 +11,10 @@ Sources: Tay et al. 2021 average without Path-X; Gu et al. 2022 and those after 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
 
 from harness.report import words
 from harness.report.evidence import Trial
@@ -31,6 +34,12 @@ def averages(places: Places, titles: Iterable[str]) -> dict[str, Estimate]:
     """The averages whose tasks are all among the `titles` of the table; of no seed where this arm lacks one of them."""
     shown = set(titles)
     return {name: _average(places, tasks) for name, tasks in AVERAGES.items() if shown.issuperset(tasks)}
+
+
+def published_without_path_x(rows: pd.DataFrame) -> list[str]:
+    """The average of 5 of published rows, whose cells are text: ✗ counts as 50, a row that lacks a task has none."""
+    cells = rows[list(WITHOUT_PATH_X)].replace({"✗": str(FAILED), "": "nan"}).astype(float)
+    return ["" if math.isnan(mean) else f"{mean:.2f}" for mean in cells.mean(axis=1, skipna=False)]
 
 
 def notes(arms: Iterable[Places], titles: Iterable[str]) -> list[str]:
