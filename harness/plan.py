@@ -205,28 +205,30 @@ def _beneath(resolve: Resolver, preset: Preset | None, raw: Mapping[str, Any]) -
 
 
 def only(planned: Plan, filters: Sequence[str]) -> Plan:
-    """The trials whose arm, choice name or seed matches every `axis=label` filter; of a search, whole arms."""
+    """The trials whose arm, choice name or seed has, on every axis of an `axis=label` filter, one of its labels.
+
+    Of a search, whole arms.
+    """
     search = planned.search
-    kept = list(planned.examples)
+    wanted: dict[str, list[str]] = {}
     for one in filters:
         axis, equals, label = one.partition("=")
         if not equals:
             raise UsageError(f"--only {one}: write it as axis=label, for example --only basis=legs.")
         if search and axis == "seed":
             raise UsageError(f"--only {one}: the stages of a search choose their seeds; filter by an axis.")
-        known: set[str] = set()
-        matching = []
-        for trial in kept:
-            names = _names(trial, axis)
-            if not names:
-                axes = [*planned.levels, *AXES[planned.ablation.kind], "seed"]
-                raise unknown("axis in --only", axis, dict.fromkeys(axes))
-            known.update(names)
-            if label in names:
-                matching.append(trial)
-        if not matching:
-            raise unknown(f"{axis} in --only", label, sorted(known))
-        kept = matching
+        wanted.setdefault(axis, []).append(label)
+    kept = list(planned.examples)
+    for axis, labels in wanted.items():
+        named = [(trial, _names(trial, axis)) for trial in kept]
+        if not all(names for _, names in named):
+            axes = [*planned.levels, *AXES[planned.ablation.kind], "seed"]
+            raise unknown("axis in --only", axis, dict.fromkeys(axes))
+        known = {name for _, names in named for name in names}
+        for label in labels:
+            if label not in known:
+                raise unknown(f"{axis} in --only", label, sorted(known))
+        kept = [trial for trial, names in named if names & set(labels)]
     if search:
         arms = tuple(arm for arm in search.arms if arm.first in kept)
         return replace(planned, search=replace(search, arms=arms))

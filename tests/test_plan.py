@@ -107,6 +107,7 @@ def test_set_overrides_a_key_and_the_id(tmp_path: Path) -> None:
 def test_only_keeps_the_trials_of_a_level(tmp_path: Path) -> None:
     planned = plan(read(written(tmp_path, GOOD)))
     assert len(only(planned, ["basis=legs", "seed=1"]).trials) == 2
+    assert len(only(planned, ["seed=0", "basis=legs", "seed=1"]).trials) == 4
     with pytest.raises(UsageError, match="Did you mean 'leg"):
         only(planned, ["basis=leg"])
 
