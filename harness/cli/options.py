@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Files = Annotated[list[Path], typer.Argument(help="Ablation files (.toml).", show_default=False)]
 Names = Annotated[list[str], typer.Argument(help="Ablations, by name or by file.", show_default=False)]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the file; TOML value.")]
-Only = Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Keep the trials of this level; of several, any on an axis.")]
+Only = Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Keep one level; more of an axis: any.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="A tiny run of every cell, kept apart as NAME-smoke.")]
 Force = Annotated[bool, typer.Option("--force", help="Run finished trials again.")]
 Plugins = Annotated[list[str], typer.Option("--plugin", metavar="PATH_OR_MODULE", help="A module with your own parts.")]
