@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.report import escape, tables
-from harness.report.section import Part, Section
+from harness.report.section import LABELS, Part, Section
 
 
 def page(title: str, sections: list[Section]) -> str:
@@ -27,12 +27,14 @@ def _part(part: Part) -> Iterator[str]:
     if part.headline:
         yield f"**{escape.markdown(part.headline)}**"
     yield from _sentences(part.sentences)
-    yield from _points(part.points)
     for table in part.tables:
         files = f"[CSV](tables/{table.name}.csv), [LaTeX](tables/{table.name}.tex)"
         yield f"**Table.** {escape.markdown(table.caption)} ({files})"
         yield tables.as_markdown(table)
         yield from _points(table.notes)
+    if part.labels:
+        yield LABELS
+        yield from _points(part.labels)
     for figure in part.figures:
         yield f"![{escape.markdown(figure.alt)}](figures/{figure.name}.svg)"
         yield f"**Figure.** {escape.markdown(figure.caption)}"

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report import escape, style, tables
-from harness.report.section import Figure, Section
+from harness.report.section import LABELS, Figure, Section
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,6 +39,7 @@ def page(title: str, sections: list[Section], drawings: Mapping[str, str], dates
         dates=dates,
         drawing=drawing,
         tables=tables,
+        labels=LABELS,
         css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

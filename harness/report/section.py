@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Format = Callable[[Any], str]
 """From a cell to plain text; escaping is the renderer's."""
 EMPTY = "–"
+LABELS = "Read it with these labels:"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Part:
     headline: str = ""
     """The one sentence that a hurried reader needs."""
     sentences: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    """A list."""
     tables: tuple[Table, ...] = ()
+    labels: tuple[str, ...] = ()
+    """What the reader must be told beside all this."""
     figures: tuple[Figure, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
     """(caption, text) of listings."""

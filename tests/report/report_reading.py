@@ -25,4 +25,4 @@ def only(found: Section) -> Part:
 
 
 def spoken(part: Part) -> str:
-    return " ".join([part.headline, *part.sentences, *part.points])
+    return " ".join([part.headline, *part.sentences, *part.labels])

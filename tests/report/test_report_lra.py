@@ -147,7 +147,7 @@ def test_the_verdict_of_several_tasks_is_a_table_and_the_headline_speaks_of_all(
     part = only(section(tmp_path, "verdict"))
     said = "3 tasks: fout is better on Image; legs is better on Text; cannot tell fout from legs on ListOps."
     assert part.headline == said
-    assert part.points == ("short", "small")
+    assert part.labels == ("short", "small")
     [contrasts] = part.tables
     rows = contrasts.data.set_index("task")
     # d = 9, 10, 11 points: mean 10, s = 1, half-width 4.3027 / sqrt(3).

@@ -14,7 +14,7 @@ from harness.kernels.backend import Diagonal, Discretization, Request, Structure
 from harness.kernels.reference import recurrence
 from harness.registry import lookup
 from harness.throughput.contestant import parse
-from harness.throughput.gate import Gate, Verdict
+from harness.throughput.gate import GRADIENT_WORST, Gate, Verdict
 from harness.throughput.generation import Generation
 from harness.throughput.workload import spread
 
@@ -108,8 +108,12 @@ def test_the_gradient_of_dt_is_judged_by_its_terms_which_may_cancel() -> None:
     assert ddt.abs().item() < 1e-6 and gate.sizes[-1] == pytest.approx((dA.abs() + dB.abs()).item() / 20)
 
 
-def test_a_kernel_is_not_allowed_the_error_of_the_reference_s_gradients() -> None:
-    """Undamped modes over many steps: the plain sum's gradient in A loses far more digits than its kernel."""
+def test_a_kernel_is_not_allowed_the_error_of_the_reference_s_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undamped modes over many steps: the plain sum's gradient in A loses far more digits than its kernel.
+
+    What the plain sum loses is allowed, however much it is.
+    """
+    monkeypatch.setitem(GRADIENT_WORST, "float32", 0.0)
     frequency = torch.tensor([[3.1, 2.3]], dtype=torch.float64)
     one = torch.ones(1, 2, dtype=torch.complex128)
     A, C = torch.complex(torch.full_like(frequency, -1e-3), frequency), torch.stack((one,))

@@ -46,8 +46,7 @@ def part(study: Study) -> Part:
         headline, *more = equivalence.findings(study)
     else:
         (headline, *more), tables = findings(study)
-    told = ("Read it with these labels:",) if study.labels else ()
-    return Part(study.name, quotes, headline, (*more, counted, *told), tuple(study.labels), tables)
+    return Part(study.name, quotes, headline, (*more, counted), tables, tuple(study.labels))
 
 
 def findings(study: Study) -> tuple[list[str], tuple[Table, ...]]:
