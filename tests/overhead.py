@@ -11,6 +11,7 @@ import datetime
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ LIMITS = {
     "a trivial trial, ray, s": 0.3,
     "added to a 60 s trial, local, share": 0.03,
     "added to a 60 s trial, ray, share": 0.03,
+    "added to a 60 s trial by a slow server, share": 0.02,
+    "added to a 60 s trial by a dead server, share": 0.02,
     "plan of 100,000 trials, s": 5.0,
     "rerun of 5,000 finished trials, s": 5.0,
     "rerun of 5,000 finished trials without MLflow, s": 5.0,
@@ -74,9 +77,10 @@ def harness(folder: Path, *arguments: str) -> Figures:
     return {"began": began, "wall_s": time.time() - began, "cpu_s": used.ru_utime + used.ru_stime}
 
 
-def sweep(folder: Path, path: Path, executor: str, mlflow: bool) -> Figures:
-    """One `harness run`, its wall clock taken apart by the times in the records."""
+def sweep(folder: Path, path: Path, executor: str, mlflow: bool, uri: str = "") -> Figures:
+    """One `harness run`, its wall clock taken apart by the times in the records; `uri` where MLflow is a server."""
     choice = ["--executor", executor, "--slots", str(SLOTS), "--mlflow" if mlflow else "--no-mlflow"]
+    choice += ["--tracking-uri", uri] if uri else []
     took = harness(folder, "run", str(path), *choice)
     every = [records.read(one) for one in (folder / "results" / "study").glob("*.jsonl")]
     assert {one.status for one in every} == {"done"}
@@ -119,6 +123,35 @@ def long(seconds: float = 30.0) -> Figures:
     plain = sum(turns["plain"])
     slower = {kind: sum(turns[kind]) / plain - 1 for kind in ("local", "ray")}
     return {"steps": steps, "trials_at_once": SLOTS, "trials_s": turns, "slower": slower}
+
+
+def server(seconds: float = 60.0) -> Figures:
+    """Trials of about `seconds`, one in each slot, by `harness run` without MLflow, and with a slow and a dead server.
+
+    The slow server takes 2 s for each call, the dead one takes calls and answers none. All are measured twice, in
+    turns. What the end of a sweep waits for such a server is no trial's time, and stands beside.
+    """
+    from track.track_server import Line, Server
+
+    with tempfile.TemporaryDirectory() as name, socket.socket() as silent:
+        folder = Path(name)
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        with Server(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts") as real:
+            slow = Line(real.port, delay_s=2.0)
+            uris = {"none": "", "slow": slow.uri, "dead": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+            steps = round(400 * seconds / alone(study(folder, repeats=SLOTS, steps=400, **LONG)))
+            turns: dict[str, list[Figures]] = {kind: [] for kind in uris}
+            for turn, (kind, uri) in itertools.product(range(2), uris.items()):
+                own = folder / f"{kind}-{turn}"
+                own.mkdir()
+                path = study(own, repeats=SLOTS, steps=steps, **LONG)
+                turns[kind].append(sweep(own, path, "local", mlflow=bool(uri), uri=uri))
+    parts = ("trials_s", "after_the_last_trial_s")
+    took = {kind: {part: [one[part] for one in every] for part in parts} for kind, every in turns.items()}
+    none = sum(took["none"]["trials_s"])
+    slower = {kind: sum(took[kind]["trials_s"]) / none - 1 for kind in ("slow", "dead")}
+    return {"steps": steps, "trials_at_once": SLOTS, "calls": slow.calls, "took": took, "slower": slower}
 
 
 def alone(path: Path) -> float:
@@ -197,6 +230,8 @@ def verdicts(kept: Figures) -> Figures:
                 # A start is in no long trial's time; in its slot, a whole trivial trial takes longer than one.
                 start = SLOTS * tiny["trials_s"] / tiny["trials"]
                 found[f"added to a 60 s trial, {executor}, share"] = parts["long"]["slower"][executor] + start / 60
+    for kind, share in parts.get("server", {}).get("slower", {}).items():
+        found[f"added to a 60 s trial by a {kind} server, share"] = share
     if "plan" in parts:
         found["plan of 100,000 trials, s"] = max(one["cpu_s"] for one in parts["plan"].values())
     if "rerun" in parts:
@@ -215,7 +250,9 @@ def rounded(value: Any) -> Any:
 
 
 def main() -> None:
-    parts: dict[str, Callable[[], Figures]] = {"trivial": trivial, "long": long, "plan": planned, "rerun": rerun}
+    parts: dict[str, Callable[[], Figures]] = {
+        "trivial": trivial, "long": long, "server": server, "plan": planned, "rerun": rerun
+    }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; default: all")
     parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
