@@ -27,7 +27,7 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 """Seconds that one call may take, of MLflow's 120: sixteen writers at once keep a small server busy for more than 10.
 No trial waits for a call, and the end of a sweep not for all of it. A value that the user set is kept."""
 WHOLE = {"MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false"}
-"""A record is small; MLflow asks before each download whether it may come in parts. A value that the user set is kept."""
+"""A record is small; MLflow asks before each download whether it may come in parts. What the user set is kept."""
 
 
 def default(results: Path) -> str:
