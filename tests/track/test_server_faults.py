@@ -75,6 +75,12 @@ def ended(process: subprocess.Popen[str]) -> str:
     return text
 
 
+def rerun(study: Path, sweep: Sweep, uri: str) -> None:
+    """The same command again, and `harness push` where that says so: a rerun, too, waits no more than 30 s for MLflow."""
+    if "`harness push study` delivers them" in ended(sweep(uri)):
+        ended(start(study, "push", "study", uri=uri))
+
+
 def until(happened: Callable[[], bool], seconds: float = 120) -> None:
     limit = time.monotonic() + seconds
     while not happened():
@@ -99,7 +105,7 @@ def test_a_server_that_is_dead_at_the_start(study: Path, server: Server, sweep: 
     assert "`harness push study` delivers them" in text
     assert "No MLflow server answers" in text
     server.start()
-    ended(sweep(server.uri))
+    rerun(study, sweep, server.uri)
     check(study, server.uri)
 
 
@@ -113,7 +119,7 @@ def test_a_server_that_is_killed_in_mid_sweep_and_back_later(study: Path, server
     server.start()
     ended(driver)
     # The sweep may be over before the mirror has tried again.
-    ended(sweep(server.uri, "--slots", "1"))
+    rerun(study, sweep, server.uri)
     check(study, server.uri)
 
 
@@ -123,10 +129,10 @@ def test_a_server_that_takes_two_seconds_for_each_call(study: Path, server: Serv
     waited = time.time() - max(path.stat().st_mtime for path in study.glob("*.jsonl"))
     # The mirror's patience at the end of a sweep, and as much for an interpreter to leave on a crowded machine.
     assert waited < 2 * 30.0
-    assert "(it took longer than 30 s)" in text
+    # A sweep that itself takes long enough delivers all.
+    assert ("delivers them" in text) == ("(it took longer than 30 s)" in text)
     line.delay_s = 0.0
-    ended(start(study, "push", "study", uri=line.uri))
-    ended(sweep(line.uri))
+    rerun(study, sweep, line.uri)
     line.close()
     check(study, server.uri)
 
@@ -138,7 +144,7 @@ def test_a_server_that_refuses_authentication(
     with guarded(store.default(results), results / "mlartifacts", f"sqlite:///{results / 'users.db'}") as server:
         assert "refuses these credentials" in ended(sweep(server.uri))
         log_in(monkeypatch, ADMIN)
-        ended(sweep(server.uri))
+        rerun(study, sweep, server.uri)
         check(study, server.uri)
 
 
@@ -150,5 +156,5 @@ def test_a_server_that_rejects_its_host_name(study: Path, results: Path, sweep: 
         server.kill()
         server.arguments[-1] = f"127.0.0.1:{server.port}"
         server.start()
-        ended(sweep(server.uri))
+        rerun(study, sweep, server.uri)
         check(study, server.uri)
