@@ -76,7 +76,7 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 
 def rerun(study: Path, sweep: Sweep, uri: str) -> None:
-    """The same command again, and `harness push` where that says so: a rerun, too, waits no more than 30 s for MLflow."""
+    """The same command again, and `harness push` where it says so: a rerun, too, waits 30 s for MLflow and no more."""
     if "`harness push study` delivers them" in ended(sweep(uri)):
         ended(start(study, "push", "study", uri=uri))
 
