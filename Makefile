@@ -31,7 +31,7 @@ test: lint
 verify: .venv/installed-dev
 	$(BIN)/python -m pytest -m 'long or fault' --resume .verify
 
-# What the harness itself costs, into results/overhead.json; about ten minutes on a machine that does nothing else.
+# What the harness itself costs, into results/overhead.json; some 20 minutes on a machine that does nothing else.
 overhead: .venv/installed-dev
 	$(BIN)/python tests/overhead.py
 

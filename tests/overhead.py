@@ -11,6 +11,7 @@ import datetime
 import itertools
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -34,6 +35,8 @@ LIMITS = {
     "a trivial trial, ray, s": 0.3,
     "added to a 60 s trial, local, share": 0.03,
     "added to a 60 s trial, ray, share": 0.03,
+    "added to a 60 s trial by a slow server, share": 0.02,
+    "added to a 60 s trial by a dead server, share": 0.02,
     "plan of 100,000 trials, s": 5.0,
     "rerun of 5,000 finished trials, s": 5.0,
     "rerun of 5,000 finished trials without MLflow, s": 5.0,
@@ -75,9 +78,10 @@ def harness(folder: Path, *arguments: str) -> Figures:
     return {"began": began, "wall_s": time.time() - began, "cpu_s": used.ru_utime + used.ru_stime}
 
 
-def sweep(folder: Path, path: Path, executor: str, mlflow: bool) -> Figures:
-    """One `harness run`, its wall clock taken apart by the times in the records."""
+def sweep(folder: Path, path: Path, executor: str, mlflow: bool, uri: str = "") -> Figures:
+    """One `harness run`, its wall clock taken apart by the times in the records; `uri` where MLflow is a server."""
     choice = ["--executor", executor, "--slots", str(SLOTS), "--mlflow" if mlflow else "--no-mlflow"]
+    choice += ["--tracking-uri", uri] if uri else []
     took = harness(folder, "run", str(path), *choice)
     every = [records.read(one) for one in (folder / "results" / "study").glob("*.jsonl")]
     assert {one.status for one in every} == {"done"}
@@ -112,8 +116,7 @@ def long(seconds: float = 30.0) -> Figures:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        short = study(folder, repeats=2 * SLOTS, steps=400, **LONG)
-        steps = round(400 * seconds / statistics.mean(alone(short)[SLOTS:]))
+        steps = lasting(folder, seconds)
         turns: dict[str, list[list[float]]] = {"plain": [], "local": [], "ray": []}
         for turn, kind in itertools.product(range(2), turns):
             own = folder / f"{kind}-{turn}"
@@ -124,13 +127,57 @@ def long(seconds: float = 30.0) -> Figures:
             else:
                 sweep(own, path, kind, mlflow=True)
                 turns[kind].append(durations(own))
-    later = {kind: statistics.mean(one for turn in found for one in turn[SLOTS:]) for kind, found in turns.items()}
     return {
         "steps": steps,
         "trials_at_once": SLOTS,
         "seconds_of_each_trial": turns,
-        "slower": {kind: later[kind] / later["plain"] - 1 for kind in ("local", "ray")},
+        "slower": {kind: later(turns[kind]) / later(turns["plain"]) - 1 for kind in ("local", "ray")},
     }
+
+
+def server(seconds: float = 30.0) -> Figures:
+    """Trials of about `seconds`, two in each slot, by `harness run` without MLflow, and with a slow and a dead server.
+
+    The slow server takes 2 s for each call, the dead one takes calls and answers none. The second trials are compared,
+    because the driver imports MLflow during the first ones, once for a sweep. All are measured twice, in turns. What the
+    end of a sweep waits for such a server is no trial's time, and stands beside.
+    """
+    from track.track_server import Line, Server
+
+    with tempfile.TemporaryDirectory() as name, socket.socket() as silent:
+        folder = Path(name)
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        with Server(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts") as real:
+            slow = Line(real.port, delay_s=2.0)
+            uris = {"none": "", "slow": slow.uri, "dead": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+            steps = lasting(folder, seconds)
+            turns: dict[str, list[list[float]]] = {kind: [] for kind in uris}
+            waits: dict[str, list[float]] = {kind: [] for kind in uris}
+            for turn, (kind, uri) in itertools.product(range(2), uris.items()):
+                own = folder / f"{kind}-{turn}"
+                own.mkdir()
+                path = study(own, repeats=2 * SLOTS, steps=steps, **LONG)
+                waits[kind].append(sweep(own, path, "local", bool(uri), uri)["after_the_last_trial_s"])
+                turns[kind].append(durations(own))
+    return {
+        "steps": steps,
+        "trials_at_once": SLOTS,
+        "calls": slow.calls,
+        "seconds_of_each_trial": turns,
+        "after_the_last_trial_s": waits,
+        "slower": {kind: later(turns[kind]) / later(turns["none"]) - 1 for kind in ("slow", "dead")},
+    }
+
+
+def lasting(folder: Path, seconds: float) -> int:
+    """Steps that take so long in a plain process, one in each slot."""
+    return round(400 * seconds / statistics.mean(alone(study(folder, repeats=2 * SLOTS, steps=400, **LONG))[SLOTS:]))
+
+
+def later(turns: list[list[float]]) -> float:
+    """The mean of the second trials of each slot."""
+    return statistics.mean(one for turn in turns for one in turn[SLOTS:])
 
 
 def durations(folder: Path) -> list[float]:
@@ -219,6 +266,8 @@ def verdicts(kept: Figures) -> Figures:
                 # A start is in no long trial's time; in its slot, a whole trivial trial takes longer than one.
                 start = SLOTS * tiny["trials_s"] / tiny["trials"]
                 found[f"added to a 60 s trial, {executor}, share"] = parts["long"]["slower"][executor] + start / 60
+    for kind, share in parts.get("server", {}).get("slower", {}).items():
+        found[f"added to a 60 s trial by a {kind} server, share"] = share
     if "plan" in parts:
         found["plan of 100,000 trials, s"] = max(one["cpu_s"] for one in parts["plan"].values())
     if "rerun" in parts:
@@ -237,7 +286,9 @@ def rounded(value: Any) -> Any:
 
 
 def main() -> None:
-    parts: dict[str, Callable[[], Figures]] = {"trivial": trivial, "long": long, "plan": planned, "rerun": rerun}
+    parts: dict[str, Callable[[], Figures]] = {
+        "trivial": trivial, "long": long, "server": server, "plan": planned, "rerun": rerun
+    }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; default: all")
     parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)

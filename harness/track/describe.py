@@ -104,9 +104,9 @@ def text_hash(header: Row) -> str:
 
 
 def note(header: Row) -> str:
-    """The experiment's description: the question and what was expected."""
+    """The experiment's description: the question and what was expected. Some pages of the UI show it as plain text."""
     ablation = header["ablation"]
-    return f"**Question.** {ablation.get('question', '')}\n\n**Expected.** {ablation.get('expect', '')}"
+    return f"{ablation.get('question', '')}\n\nExpected: {ablation.get('expect', '')}"
 
 
 def metric(row: Row) -> tuple[str, float, int, int] | None:

@@ -77,11 +77,11 @@ def pull(uri: str, experiment: str, results: Path) -> Pulled:
     written, unchanged, unfinished = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         fresh: dict[str, bytes] = {}
-        for run_id, trial_id, sha256 in _runs(client, experiment):
+        for location, trial_id, sha256 in _runs(client, experiment):
             if not sha256:
                 unfinished.append(trial_id)
                 continue
-            data = _fetch(client, uri, run_id, trial_id, sha256, Path(scratch))
+            data = _fetch(uri, location, trial_id, sha256, Path(scratch))
             if _same_or_older(folder, trial_id, data):
                 unchanged.append(trial_id)
             else:
@@ -95,7 +95,7 @@ def pull(uri: str, experiment: str, results: Path) -> Pulled:
 
 
 def _runs(client: Any, experiment: str) -> Iterator[tuple[str, str, str]]:
-    """(run id, trial id, SHA-256 of its record or "") of every trial run that is not deleted."""
+    """(where its files are, trial id, SHA-256 of its record or "") of every trial run that is not deleted."""
     found = client.get_experiment_by_name(experiment)
     if found is None or found.lifecycle_stage != "active":
         names = [one.name for one in client.search_experiments()]
@@ -110,16 +110,16 @@ def _runs(client: Any, experiment: str) -> Iterator[tuple[str, str, str]]:
                     f"The run {run.info.run_id} of '{experiment}' is tagged with the trial id '{trial_id}', which is "
                     f"not 12 hex digits; delete that run and pull again."
                 )
-            yield run.info.run_id, trial_id, run.data.tags.get("harness.record", "")
+            yield run.info.artifact_uri, trial_id, run.data.tags.get("harness.record", "")
         token = page.token
         if not token:
             return
 
 
-def _fetch(client: Any, uri: str, run_id: str, trial_id: str, sha256: str, scratch: Path) -> bytes:
+def _fetch(uri: str, location: str, trial_id: str, sha256: str, scratch: Path) -> bytes:
     name = f"record/{trial_id}.jsonl"
     try:
-        data = Path(client.download_artifacts(run_id, name, str(scratch))).read_bytes()
+        data = Path(store.artifacts(uri, location).download_artifacts(name, str(scratch))).read_bytes()
     except Exception as problem:
         raise EnvironmentProblem(
             f"The record of trial {trial_id} cannot be read from {store.shown(uri)} ({store.reason(problem)}); "

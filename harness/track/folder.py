@@ -18,6 +18,8 @@ Stamp = tuple[int, int]
 """Size in bytes and time of change in ns of a record file."""
 TRIES = 3
 """Passes in which the store may refuse an unchanged record: another shard may just be mending a shared parent run."""
+TICK_NS = 10_000_000
+"""The clock of a file's time of change goes in steps of up to this, so it may be behind ours."""
 
 
 class Offline(Exception):
@@ -55,7 +57,7 @@ class Folder:
         self._seen: dict[str, _Seen] = {}
         self._remembered: dict[str, Stamp] | None = None
         self._tries: Counter[tuple[str, Stamp]] = Counter()
-        self._started_ns = time.time_ns()
+        self._started_ns = time.time_ns() - TICK_NS
 
     def ship(self, final: bool, deadline: float) -> None:
         """One pass over the files. `final`: trials without an end are interrupted, and the parent run is closed.

@@ -43,10 +43,9 @@ class Parents:
             tags=describe.sweep_tags(header, self.name),
             run_name=self.name,
         )
-        shipping.upload(
-            self.client, made.info.run_id, {"ablation.toml": str(header["ablation"].get("text", "")).encode()}
-        )
-        return self._look(text) or Run(made.info.run_id, "running")
+        new = Run(made.info.run_id, made.info.artifact_uri, "running")
+        shipping.upload(self.client, new.artifacts, {"ablation.toml": str(header["ablation"].get("text", "")).encode()})
+        return self._look(text) or new
 
     def settle_shared(self, text: str) -> None:
         """Close the parent by the trials that the store holds below it, whoever made them.
@@ -94,7 +93,8 @@ class Parents:
         if not found:
             self._known.pop(text, None)
             return None
-        run = Run(found[0].info.run_id, found[0].data.tags.get("status", ""))
+        first = found[0]
+        run = Run(first.info.run_id, first.info.artifact_uri, first.data.tags.get("status", ""))
         for extra in found[1:]:
             self._move(extra.info.run_id, run.run_id)
             self.client.delete_run(extra.info.run_id)

@@ -6,7 +6,7 @@ What a run already holds is read from its own tags, so a new process goes on whe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from harness.errors import EnvironmentProblem
@@ -37,7 +37,7 @@ class Runs:
                 [self.experiment.experiment_id], max_results=PAGE, page_token=token, order_by=["attribute.start_time"]
             )
             for found in page:
-                self._take(found.info.run_id, found.data.tags)
+                self._take(found)
             token = page.token
             if not token:
                 break
@@ -63,8 +63,6 @@ class Runs:
             run = None
         if run is None:
             run = self.trials[taken.trial_id] = self._create(taken)
-        if not run.complete:
-            shipping.params(self.client, run, taken)
         if taken.end is not None and run.record == taken.sha256:
             return run
         shipping.rows(self.client, run, taken)
@@ -101,13 +99,15 @@ class Runs:
             )
         return found
 
-    def _take(self, run_id: str, tags: Mapping[str, str]) -> None:
+    def _take(self, found: Any) -> None:
+        tags = found.data.tags
         trial_id = tags.get("harness.trial_id", "")
         if tags.get("harness.kind") != "trial" or (self.only is not None and trial_id not in self.only):
             return
         rows = int(tags.get("harness.rows", 0))
         run = Run(
-            run_id,
+            found.info.run_id,
+            found.info.artifact_uri,
             tags.get("status", ""),
             rows,
             tags.get("harness.digest", ""),
@@ -132,4 +132,4 @@ class Runs:
             tags=tags,
             run_name=describe.run_name(header),
         )
-        return Run(made.info.run_id, "running")
+        return Run(made.info.run_id, made.info.artifact_uri, "running")

@@ -1,4 +1,7 @@
-"""One record into one MLflow run: its params, its committed rows in batches, and at the end its artifacts."""
+"""One record into one MLflow run: its params and committed rows in batches, and at the end its artifacts.
+
+In as few calls as it can be: a server that hashes a password for each, or is far away, takes as long as they are many.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.track import describe, plots
+from harness.track import describe, plots, store
 from harness.track.snapshot import Snapshot
 
-BATCH = 900
-"""Rows in one request; MLflow takes 1,000 metrics, params and tags together, 100 of them params."""
-PARAMS = 90
+BATCH, PARAMS = 850, 90
+"""Rows and params in one request; MLflow takes 1,000 metrics, params and tags together, 100 of them params."""
 
 
 @dataclass
@@ -21,6 +23,8 @@ class Run:
     """What an MLflow run holds of a record, as its tags say."""
 
     run_id: str
+    artifacts: str
+    """Where its files are."""
     status: str = ""
     rows: int = 0
     digest: str = ""
@@ -30,25 +34,17 @@ class Run:
     """Its params are there."""
 
 
-def params(client: Any, run: Run, taken: Snapshot) -> None:
-    """Log the flattened spec; the tag that says so comes with the last of it."""
-    from mlflow.entities import Param, RunTag
-
-    every = [Param(key, value) for key, value in describe.params(taken.header["spec"])]
-    for start in range(0, len(every), PARAMS):
-        last = start + PARAMS >= len(every)
-        tags = [RunTag("harness.rows", "0")] if last else []
-        client.log_batch(run.run_id, params=every[start : start + PARAMS], tags=tags)
-    run.complete = True
-
-
 def rows(client: Any, run: Run, taken: Snapshot) -> None:
-    """Log the committed rows that the run lacks, each batch with the tags that say how far it goes."""
-    from mlflow.entities import Metric, RunTag
+    """Log the params and committed rows that the run lacks, each batch with the tags that say how far it goes."""
+    from mlflow.entities import Metric, Param, RunTag
 
+    params = [] if run.complete else [Param(key, value) for key, value in describe.params(taken.header["spec"])]
+    while len(params) > PARAMS:
+        client.log_batch(run.run_id, params=params[:PARAMS])
+        params = params[PARAMS:]
     if run.rows == 0 and taken.committed:
         _dataset(client, run, taken)
-    while run.rows < taken.committed:
+    while not run.complete or run.rows < taken.committed:
         stop = min(run.rows + BATCH, taken.committed)
         batch = list(taken.rows(run.rows, stop))
         metrics = [row for row in batch if row["row"] == "metric"]
@@ -64,9 +60,10 @@ def rows(client: Any, run: Run, taken: Snapshot) -> None:
         client.log_batch(
             run.run_id,
             metrics=[Metric(*one) for one in map(describe.metric, metrics) if one is not None],
+            params=params,
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
-        run.rows, run.digest = stop, digest
+        params, run.complete, run.rows, run.digest = [], True, stop, digest
 
 
 def finish(client: Any, run: Run, taken: Snapshot) -> None:
@@ -75,7 +72,7 @@ def finish(client: Any, run: Run, taken: Snapshot) -> None:
     arrays = {row["name"]: row["values"] for row in taken.rows(0, len(taken.lines)) if row["row"] == "array"}
     pictures = {f"plots/{name}": svg.encode() for name, svg in plots.draw(arrays).items()}
     text = str(taken.header["ablation"].get("text", "")).encode()
-    upload(client, run.run_id, {f"record/{taken.trial_id}.jsonl": taken.data, "ablation.toml": text, **pictures})
+    upload(client, run.artifacts, {f"record/{taken.trial_id}.jsonl": taken.data, "ablation.toml": text, **pictures})
     tags = {
         "attempt": str(taken.end.get("attempt", 1)),
         "reason": str(taken.end.get("reason", ""))[:1000],
@@ -106,14 +103,14 @@ def state(
     run.status = status
 
 
-def upload(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
-    """Log `files` (path within the run's artifacts to content) as they are now; a later upload replaces them."""
+def upload(client: Any, artifacts: str, files: Mapping[str, bytes]) -> None:
+    """Put `files` (path to content) below `artifacts` as they are now; a later upload replaces them."""
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-        client.log_artifacts(run_id, folder)
+        store.artifacts(client.tracking_uri, artifacts).log_artifacts(folder)
 
 
 def _dataset(client: Any, run: Run, taken: Snapshot) -> None:

@@ -26,6 +26,8 @@ ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 """Seconds that one call may take, of MLflow's 120: sixteen writers at once keep a small server busy for more than 10.
 No trial waits for a call, and the end of a sweep not for all of it. A value that the user set is kept."""
+WHOLE = {"MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false"}
+"""A record is small; MLflow asks before each download whether it may come in parts. What the user set is kept."""
 
 
 def default(results: Path) -> str:
@@ -83,6 +85,14 @@ def client(uri: str) -> Any:
     return MlflowClient(uri)
 
 
+def artifacts(uri: str, location: str) -> Any:
+    """The repository of the files at `location`, a run's `artifact_uri`; the client would ask for that once more."""
+    _configure()
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(location, tracking_uri=uri)
+
+
 def prepare(uri: str) -> None:
     """Create or upgrade the store; the driver calls this once, before any worker touches it.
 
@@ -108,7 +118,7 @@ def prepare(uri: str) -> None:
 def _configure() -> None:
     """What must be set before mlflow is imported."""
     os.environ.update(QUIET | ONCE)
-    for name, value in PATIENCE.items():
+    for name, value in (PATIENCE | WHOLE).items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)

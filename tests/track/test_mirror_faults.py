@@ -16,6 +16,7 @@ from harness import records
 from harness.errors import EnvironmentProblem
 from harness.track import Mirror, push
 
+pytestmark = pytest.mark.fault
 ADVICE = {
     "dead": "No MLflow server answers",
     "401": "MLFLOW_TRACKING_USERNAME",

@@ -53,14 +53,14 @@ def test_an_experiment_has_a_view_of_its_trials_by_arm(folder: Path, uri: str) -
     push(folder, uri)
     experiment = Reader(uri).experiment
     shown = json.loads(experiment.tags["mlflow.sharedViewState.harness"])
-    assert shown["selectedColumns"] == [
-        "tags.`arm.basis`", "tags.`arm.dt`", "tags.`seed`", "tags.`status`", "metrics.`test/rmse`"
-    ]  # fmt: skip
+    columns = ["tags.`arm.basis`", "tags.`arm.dt`", "tags.`seed`", "tags.`status`", "metrics.`test/rmse`"]
+    assert shown["selectedColumns"] == columns
+    assert shown["columnOrder"][-len(columns) :] == columns
     assert shown["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "arm"}]
     found = Reader(uri).client.search_runs([experiment.experiment_id], shown["searchFilter"])
     assert [run.data.tags["arm"] for run in found] == ["legs · dt 0.001..0.1"]
     assert view.address("http://127.0.0.1:5000", "7") == (
-        "http://127.0.0.1:5000/#/experiments/7/runs?viewStateShareKey=harness"
+        "http://127.0.0.1:5000/#/experiments/7/runs?viewStateShareKey=harness&workflowType=machine_learning"
     )
 
 

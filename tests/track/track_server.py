@@ -28,6 +28,9 @@ REFUSALS = {
     "503": (503, b"Service Unavailable"),
 }
 
+ADMIN = ("admin", "admin-hunter2-long")
+"""Name and password of the one user that a guarded server has at first."""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -187,3 +190,26 @@ class Server:
             return True  # It refuses this name, and so it is there.
         except OSError:
             return False
+
+
+def guarded(uri: str, artifacts: Path, users: str, *settings: str, **environment: str) -> Server:
+    """A real server, still to be started, that asks for a name and a password; `users` is its database of them."""
+    pytest.importorskip("flask_wtf", reason="Flask-WTF is not installed (it is in the extra `dev`)")
+    lines = (
+        "[mlflow]",
+        "default_permission = READ",
+        f"database_uri = {users}",
+        f"admin_username = {ADMIN[0]}",
+        f"admin_password = {ADMIN[1]}",
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+        *settings,
+    )
+    file = artifacts.parent / "auth.ini"
+    file.write_text("\n".join(lines))
+    environment |= {"MLFLOW_AUTH_CONFIG_PATH": str(file), "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key"}
+    return Server(uri, artifacts, "--app-name", "basic-auth", **environment)
+
+
+def log_in(patch: pytest.MonkeyPatch, who: tuple[str, str]) -> None:
+    patch.setenv("MLFLOW_TRACKING_USERNAME", who[0])
+    patch.setenv("MLFLOW_TRACKING_PASSWORD", who[1])
