@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -12,10 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness.errors import EnvironmentProblem, UsageError
 from harness.launch import machine
 from harness.launch.options import Options, Sweep
 from harness.launch.ray_settings import SETTINGS, GetTimeoutError, NodeAffinitySchedulingStrategy, RayError, ray
+from harness.launch.stop import deaf
 from harness.launch.store import Store
 
 OBJECT_STORE_BYTES = 100_000_000
@@ -31,11 +35,36 @@ def connect(options: Options, sweeps: Sequence[Sweep], temp: Path) -> None:
     where = f"at {options.address}" if options.address else "on this machine"
     how = _join(options.address) if options.address else _start(options, sweeps, temp)
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
+        # Were Ray to die of the driver's signals, no trial could hand over its last rows and its checkpoint.
+        with deaf():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
     except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as problem:
         raise EnvironmentProblem(
             f"Ray does not start {where}: {problem}. `--executor local` runs the same trials without Ray."
         ) from problem
+
+
+def disconnect() -> None:
+    """Leave Ray; what was started here ends at once, with all that it started itself.
+
+    Ray would ask each of its processes to end and wait a second, since they do not hear that (`deaf`); and what its
+    killed raylet has started would live on for minutes.
+    """
+    node = getattr(ray._private.worker, "_global_node", None)
+    started = [one.process for kind in getattr(node, "all_processes", {}).values() for one in kind]
+    below = [one for process in started for one in _below(process.pid)]
+    for process in started:
+        process.terminate = process.kill
+    ray.shutdown()
+    for one in below:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
 
 
 def nodes() -> list[dict[str, Any]]:
@@ -46,13 +75,16 @@ def nodes() -> list[dict[str, Any]]:
 def check(options: Options) -> None:
     """Ask every node whether it has what a trial needs and sees the storage.
 
-    Raises UsageError when several nodes are given no storage, and EnvironmentProblem for a node that cannot run trials.
+    Raises UsageError when nodes other than the driver's are given no storage, and EnvironmentProblem for a node that
+    cannot run trials.
     """
     found = nodes()
-    if len(found) > 1 and options.storage is None:
+    driver = ray.get_runtime_context().get_node_id()
+    if options.storage is None and (away := [node for node in found if node["NodeID"] != driver]):
         raise UsageError(
-            f"This cluster has {len(found)} machines, and a trial that loses one goes on from its checkpoint on "
-            f"another: give --storage, a folder that all of them share or a URI such as s3://bucket/folder."
+            f"This cluster has {len(found)} machines for trials, {len(away)} of them not the driver's, and a trial goes "
+            f"on from its checkpoint on any of them: give --storage, a folder that all of them share or a URI such as "
+            f"s3://bucket/folder."
         )
     marker = f".harness-{uuid.uuid4().hex}"
     with tempfile.NamedTemporaryFile() as empty:

@@ -21,7 +21,7 @@ from harness.launch.actor import Actor
 from harness.launch.desk import Desk, trial_id
 from harness.launch.executor import Ended, Started
 from harness.launch.options import Options, Outcome, Sweep, Task
-from harness.launch.ray_settings import RayError, ray, tune
+from harness.launch.ray_settings import RayError, tune
 from harness.launch.stop import GO, Level
 
 FRUITLESS_FITS = 3
@@ -130,4 +130,4 @@ def opened(options: Options, sweeps: Sequence[Sweep]) -> Iterator[Fits]:
                 cluster.check(options)
             yield Fits(temp / "tune", options)
         finally:
-            ray.shutdown()
+            cluster.disconnect()

@@ -51,9 +51,15 @@ def to_the_driver(driver: subprocess.Popen[str], number: int) -> None:
 
 def to_everything(driver: subprocess.Popen[str], number: int) -> None:
     """As SLURM does where it holds a job in a control group."""
-    for process in (*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)):
+    for process in (*below(driver), psutil.Process(driver.pid)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
+
+
+def below(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that a driver has started and that still runs, each after what it was started by."""
+    every = psutil.Process(driver.pid).children(recursive=True)
+    return [process for process in every if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.long
@@ -115,10 +121,23 @@ def test_a_second_driver_of_an_ablation_says_whose_it_is_and_stops(executor: str
 def test_a_worker_killed_in_mid_sweep_costs_no_trial(executor: str, title: str, study: Make) -> None:
     one = study(executor)
     driver = one.begun()
-    below = psutil.Process(driver.pid).children(recursive=True)
-    next(process for process in below if re.search(title, " ".join(process.cmdline()))).kill()
+    next(process for process in below(driver) if re.search(title, " ".join(process.cmdline()))).kill()
     one.mend()
     code, said = end(driver)
     assert code in (0, 1), said
     found = one.completed()
     assert any(row["row"] == "attempt" for record in found.values() for row in record.rows)
+
+
+@pytest.mark.long
+def test_a_stale_address_file_neither_hinders_a_run_here_nor_passes_for_a_cluster(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = study("ray")
+    file = one.cwd / "ray" / "ray_current_cluster"
+    file.parent.mkdir()
+    file.write_text("127.0.0.1:9")
+    monkeypatch.setenv("RAY_TMPDIR", str(one.cwd))
+    code, said = end(one.start("--address", "auto"))
+    assert code == 3 and f"'{file}' names" in " ".join(said.split()) and not one.statuses()
+    one.completed()
