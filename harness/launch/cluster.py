@@ -82,9 +82,9 @@ def check(options: Options) -> None:
     driver = ray.get_runtime_context().get_node_id()
     if options.storage is None and (away := [node for node in found if node["NodeID"] != driver]):
         raise UsageError(
-            f"This cluster has {len(found)} machines for trials, {len(away)} of them not the driver's, and a trial goes "
-            f"on from its checkpoint on any of them: give --storage, a folder that all of them share or a URI such as "
-            f"s3://bucket/folder."
+            f"This cluster has {len(found)} machines for trials, {len(away)} of them not the driver's, and a trial may "
+            f"go on from its checkpoint on any of them: give --storage, a folder that all of them share or a URI such "
+            f"as s3://bucket/folder."
         )
     marker = f".harness-{uuid.uuid4().hex}"
     with tempfile.NamedTemporaryFile() as empty:

@@ -34,21 +34,27 @@ class Stop:
 
 
 @contextlib.contextmanager
-def on_signals(stop: Stop) -> Iterator[None]:
+def on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
     """Ctrl-C, SIGTERM and SIGUSR1 ask `stop`: once for a clean stop, once more to stop at once.
 
-    Outside the main thread, where Python allows no handlers, nothing is changed.
+    Yields what listens again: Ray, as it starts, puts its own handler of SIGTERM before ours, which aborts the process
+    three seconds later. Outside the main thread, where Python allows no handlers, nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
 
     def heard(number: int, frame: FrameType | None) -> None:
         stop.ask(min(stop.level() + 1, KILL), signal.Signals(number).name)
 
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, *FROM_OUTSIDE)}
+    def listen() -> None:
+        for number in (signal.SIGINT, *FROM_OUTSIDE):
+            signal.signal(number, heard)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *FROM_OUTSIDE)}
+    listen()
     try:
-        yield
+        yield listen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
