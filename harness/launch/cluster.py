@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
 import os
@@ -12,8 +11,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from harness.errors import EnvironmentProblem, UsageError
 from harness.launch import machine
@@ -39,32 +36,10 @@ def connect(options: Options, sweeps: Sequence[Sweep], temp: Path) -> None:
         with deaf():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
     except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as problem:
+        ray.shutdown()
         raise EnvironmentProblem(
             f"Ray does not start {where}: {problem}. `--executor local` runs the same trials without Ray."
         ) from problem
-
-
-def disconnect() -> None:
-    """Leave Ray; what was started here ends at once, with all that it started itself.
-
-    Ray would ask each of its processes to end and wait a second, since they do not hear that (`deaf`); and what its
-    killed raylet has started would live on for minutes.
-    """
-    node = getattr(ray._private.worker, "_global_node", None)
-    started = [one.process for kind in getattr(node, "all_processes", {}).values() for one in kind]
-    below = [one for process in started for one in _below(process.pid)]
-    for process in started:
-        process.terminate = process.kill
-    ray.shutdown()
-    for one in below:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-
-
-def _below(pid: int) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).children(recursive=True)
-    return []
 
 
 def nodes() -> list[dict[str, Any]]:

@@ -128,7 +128,7 @@ def test_a_second_driver_of_an_ablation_says_whose_it_is_and_stops(executor: str
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("executor", "title"), [("local", FORK_SERVER), ("ray", FORK_SERVER), ("ray", r"ray::(?!IDLE)")]
+    ("executor", "title"), [("local", FORK_SERVER), ("ray", FORK_SERVER), ("ray", r"ray::ResourceTrainable")]
 )
 def test_a_worker_killed_in_mid_sweep_costs_no_trial(executor: str, title: str, study: Make) -> None:
     one = study(executor)
@@ -139,6 +139,18 @@ def test_a_worker_killed_in_mid_sweep_costs_no_trial(executor: str, title: str, 
     assert code in (0, 1), said
     found = one.completed()
     assert any(row["row"] == "attempt" for record in found.values() for row in record.rows)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("title", [r"/raylet ", r"/gcs_server ", r"ray::DashboardAgent"])
+def test_a_ray_that_dies_ends_the_run_in_a_sentence(title: str, study: Make) -> None:
+    one = study("ray")
+    driver = one.begun()
+    next(process for process in below(driver) if re.search(title, " ".join(process.cmdline()))).kill()
+    code, said = end(driver)
+    assert code == 3 and re.search(r"Ray's (raylet|gcs_server) on this machine has died", " ".join(said.split()))
+    assert set(one.statuses()) == {"interrupted"}
+    one.completed()
 
 
 @pytest.mark.long
