@@ -5,6 +5,7 @@ A killed raylet or GCS makes no call of Ray's fail: Tune would wait for its tria
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import time
 from typing import Any
@@ -45,7 +46,13 @@ class Processes:
         self._look()
         for process in (one for kind in self.processes.values() for one in kind):
             process.terminate = process.kill
-        ray.shutdown()
+        if self._dead == "gcs_server":
+            # Ray would ask it for a minute and then end this process.
+            atexit.unregister(ray.shutdown)
+            for process in (one for kind in self.processes.values() for one in kind):
+                process.kill()
+        else:
+            ray.shutdown()
         for one in self._below:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()

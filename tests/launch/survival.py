@@ -105,7 +105,7 @@ def end(driver: subprocess.Popen[str], seconds: float = 150.0) -> tuple[int, str
     """The exit code and all that it said, which is never a traceback; nothing that it started outlives it."""
     said, _ = driver.communicate(timeout=seconds)
     assert "Traceback" not in said, said
-    assert until(lambda: not left(driver), seconds=10.0), [process.cmdline() for process in left(driver)]
+    assert until(lambda: not left(driver), seconds=10.0), (said, left(driver))
     return driver.returncode, said
 
 

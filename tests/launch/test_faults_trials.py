@@ -80,8 +80,8 @@ class Case:
     said: str = ""
     between: Callable[[Path, str], None] = nothing
     status: str = "done"
-    resumed: int | None = None
-    """The step that the last attempt goes on from."""
+    resumed: tuple[int | None, ...] = (None,)
+    """The step that the last attempt goes on from; a second one where it needs the one more that Ray may have kept."""
     accumulate: int | None = None
     """Into how many parts the last attempt divides each batch."""
 
@@ -89,23 +89,23 @@ class Case:
 OWN = "ValueError: the trial's own mistake"
 TRIALS = (
     Case("nothing", ""),
-    Case("worker killed with -9", "killed", "killed by SIGKILL", resumed=40),
-    Case("trial raises", "raises", OWN, resumed=40),
+    Case("worker killed with -9", "killed", "killed by SIGKILL", resumed=(40,)),
+    Case("trial raises", "raises", OWN, resumed=(40,)),
     Case("NaN loss", "nan", "nan at step", status="diverged"),
-    Case("out of memory", "hogs", "of 2.00 GiB allowed", resumed=40, accumulate=2),
-    Case("hangs", "hangs", "ran longer than", resumed=40),
-    Case("never reports", "mute", "ran longer than", resumed=0),
-    Case("leaves without a word", "leaves", "and no end row", resumed=0),
+    Case("out of memory", "hogs", "of 2.00 GiB allowed", resumed=(40,), accumulate=2),
+    Case("hangs", "hangs", "ran longer than", resumed=(40,)),
+    Case("never reports", "mute", "ran longer than", resumed=(0,)),
+    Case("leaves without a word", "leaves", "and no end row", resumed=(0,)),
 )
 FILES = (
-    Case("unfinished record cut in half", "raises", OWN, cut_unfinished(0.5), resumed=0),
-    Case("unfinished record cut near its end", "raises", OWN, cut_unfinished(0.97), resumed=40),
-    Case("finished record cut in half", "", "", cut_finished(0.5), resumed=0),
+    Case("unfinished record cut in half", "raises", OWN, cut_unfinished(0.5), resumed=(0, 10)),
+    Case("unfinished record cut near its end", "raises", OWN, cut_unfinished(0.97), resumed=(40,)),
+    Case("finished record cut in half", "", "", cut_finished(0.5), resumed=(0,)),
     Case("finished record cut in its header", "", "", cut_finished(0.01)),
-    Case("torn checkpoint", "raises", OWN, spoil(torn), resumed=30),
-    Case("checkpoint with a flipped bit", "raises", OWN, spoil(flipped), resumed=30),
-    Case("empty checkpoint", "raises", OWN, spoil(lambda path: b""), resumed=30),
-    Case("every checkpoint empty", "raises", OWN, spoil(lambda path: b"", None), resumed=0),
+    Case("torn checkpoint", "raises", OWN, spoil(torn), resumed=(30,)),
+    Case("checkpoint with a flipped bit", "raises", OWN, spoil(flipped), resumed=(30,)),
+    Case("empty checkpoint", "raises", OWN, spoil(lambda path: b""), resumed=(30,)),
+    Case("every checkpoint empty", "raises", OWN, spoil(lambda path: b"", None), resumed=(0,)),
 )
 STUDY = """
 question = "Which?"
@@ -121,7 +121,7 @@ task = [
 ]
 [resources]
 memory_gib = 2
-timeout_minutes = 0.25
+timeout_minutes = 0.4
 max_attempts = 3
 """
 LEVEL = '  {name = "faulty", length = 64, lag = 16, evaluation_examples = 32, fault = "%s", at = 45, case = "%s"},'
@@ -166,7 +166,7 @@ def test_a_sweep_in_which_everything_goes_wrong_is_completed_by_the_same_command
     plain = measured(found[ids["nothing"]])
     for case in cases:
         record = found[ids[case.name]]
-        assert last(record, "resumed_step") == case.resumed, case.name
+        assert last(record, "resumed_step") in case.resumed, case.name
         assert last(record, "accumulate") == case.accumulate, case.name
         # A batch in parts has the same gradient but for rounding; test_launch_memory.py bounds that.
         assert case.status != "done" or case.accumulate or measured(record) == plain, case.name
