@@ -126,7 +126,7 @@ def test_a_node_killed_in_mid_sweep_costs_no_trial(cluster: Cluster, tmp_path: P
 
     def on_b() -> list[int]:
         begun = [seed for seed in range(4) if list(folder.glob(f"{seed:012x}.jsonl*"))]
-        stored = [seed for seed in begun if len(list(storage.glob(f"toy/checkpoints/{seed:012x}/*.pt"))) == 2]
+        stored = [seed for seed in begun if len(list(storage.glob(f"toy/checkpoints/{seed:012x}/*.pt"))) > 1]
         return [seed for seed in stored if nodes_of(folder, seed, cluster) == ["b"]]
 
     assert until(on_b, seconds=120)
