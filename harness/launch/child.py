@@ -85,7 +85,6 @@ def main(
     with contextlib.suppress(OSError):
         os.setsid()
     _die_with_the_supervisor()
-    _write_to(log_file, attempt)
     lines = Lines(connection.fileno())
     threading.Thread(target=lines.beat, daemon=True).start()
     started = time.monotonic()
@@ -95,6 +94,7 @@ def main(
         return asked.is_set()
 
     try:
+        _write_to(log_file, attempt)
         os.environ.update(task["environment"])
         sys.path[:0] = task["path"]
         for plugin in task["plugins"]:
