@@ -80,6 +80,8 @@ def slurm(
         account=w.word("--account", account) if account else None,
         extra=[w.sbatch("--sbatch", one) for one in sbatch],
     )
+    # The nodes of a job share the folder that the records are in.
+    storage = storage or (str(results) if nodes > 1 else None)
     command = _command(file, results, settings, filters, smoke, plugins, data_root, tracking_uri, storage)
     text = slurm.array(job, command, array, at_once) if array else slurm.ray(job, command, nodes, port)
     _hand_over(text, out, "submit it with: sbatch {}")
@@ -133,6 +135,8 @@ def kuberay(
     inside = [f"{kuberay.SWEEP}/{Path(one).name}" if one.endswith(".py") else one for one in plugins]
     there = Path(kuberay.SWEEP, file.name)
     results = Path(kuberay.SHARED, "results")
+    # No trial runs beside the driver, on the head.
+    storage = storage or str(results)
     command = _command(there, results, settings, filters, smoke, inside, data_root, tracking_uri, storage)
     files: dict[str, str] = {
         w.word("A file's name", path.name): path.read_text(encoding="utf-8") for path in (file, *own)

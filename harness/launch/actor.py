@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -23,7 +24,7 @@ from harness.launch.attempts import Earlier
 from harness.launch.options import Outcome
 from harness.launch.ray_settings import ray, tune
 from harness.launch.relay import Given, LogTail, Outbox
-from harness.launch.stop import GO, alive
+from harness.launch.stop import FROM_OUTSIDE, GO, alive
 from harness.launch.store import Checkpoints, Store
 from harness.launch.supervise import INTERRUPTED, Attempt
 
@@ -41,6 +42,10 @@ class Actor(tune.Trainable):  # type: ignore[misc]
     greeted: bool
 
     def setup(self, config: dict[str, Any]) -> None:
+        for number in (signal.SIGINT, *FROM_OUTSIDE):
+            # They are meant for the driver, which asks this actor in its turn. Ray blocks the first in all of its
+            # processes, but the start of a fork server lets it through again.
+            signal.signal(number, signal.SIG_IGN)
         self.closing = contextlib.ExitStack()
         self.scratch = self.closing.enter_context(lock.scratch(Path(tempfile.gettempdir())))
         threading.Thread(target=_end_with, args=config["driver"], daemon=True).start()

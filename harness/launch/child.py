@@ -28,6 +28,7 @@ from harness import platforms, records, registry
 from harness.errors import Diverged, HarnessError, Interrupted, Unsupported, no_space
 from harness.launch import leavings, log
 from harness.launch.options import Task
+from harness.launch.stop import FROM_OUTSIDE
 
 BEAT_S = 1.0
 WORK = b"."
@@ -76,14 +77,14 @@ def main(
 ) -> None:
     """Run one attempt. Everything that goes wrong here becomes an end row; what cannot is the supervisor's."""
     asked = threading.Event()
-    for name in ("SIGTERM", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: asked.set())
+    for number in FROM_OUTSIDE:
+        signal.signal(number, lambda *_: asked.set())
+    # Under Ray they are blocked in every process but the driver and this one.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_OUTSIDE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.setsid()
     _die_with_the_supervisor()
-    _write_to(log_file, attempt)
     lines = Lines(connection.fileno())
     threading.Thread(target=lines.beat, daemon=True).start()
     started = time.monotonic()
@@ -93,6 +94,7 @@ def main(
         return asked.is_set()
 
     try:
+        _write_to(log_file, attempt)
         os.environ.update(task["environment"])
         sys.path[:0] = task["path"]
         for plugin in task["plugins"]:

@@ -16,6 +16,7 @@ from harness.errors import EnvironmentProblem, UsageError
 from harness.launch import machine
 from harness.launch.options import Options, Sweep
 from harness.launch.ray_settings import SETTINGS, GetTimeoutError, NodeAffinitySchedulingStrategy, RayError, ray
+from harness.launch.stop import deaf
 from harness.launch.store import Store
 
 OBJECT_STORE_BYTES = 100_000_000
@@ -31,8 +32,11 @@ def connect(options: Options, sweeps: Sequence[Sweep], temp: Path) -> None:
     where = f"at {options.address}" if options.address else "on this machine"
     how = _join(options.address) if options.address else _start(options, sweeps, temp)
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
+        # Were Ray to die of the driver's signals, no trial could hand over its last rows and its checkpoint.
+        with deaf():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
     except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as problem:
+        ray.shutdown()
         raise EnvironmentProblem(
             f"Ray does not start {where}: {problem}. `--executor local` runs the same trials without Ray."
         ) from problem
@@ -46,13 +50,16 @@ def nodes() -> list[dict[str, Any]]:
 def check(options: Options) -> None:
     """Ask every node whether it has what a trial needs and sees the storage.
 
-    Raises UsageError when several nodes are given no storage, and EnvironmentProblem for a node that cannot run trials.
+    Raises UsageError when nodes other than the driver's are given no storage, and EnvironmentProblem for a node that
+    cannot run trials.
     """
     found = nodes()
-    if len(found) > 1 and options.storage is None:
+    driver = ray.get_runtime_context().get_node_id()
+    if options.storage is None and (away := [node for node in found if node["NodeID"] != driver]):
         raise UsageError(
-            f"This cluster has {len(found)} machines, and a trial that loses one goes on from its checkpoint on "
-            f"another: give --storage, a folder that all of them share or a URI such as s3://bucket/folder."
+            f"This cluster has {len(found)} machines for trials, {len(away)} of them not the driver's, and a trial may "
+            f"go on from its checkpoint on any of them: give --storage, a folder that all of them share or a URI such "
+            f"as s3://bucket/folder."
         )
     marker = f".harness-{uuid.uuid4().hex}"
     with tempfile.NamedTemporaryFile() as empty:

@@ -40,8 +40,11 @@ class Desk(tune.Callback):  # type: ignore[misc]
             if self._told.get(name, GO) < level:
                 self._tell(name, level)
 
-    def leave(self, problem: str) -> None:
-        """After a `fit`: end what it has left behind. `problem` says how it came to its end, if it did not finish."""
+    def leave(self, problem: str, died: str) -> None:
+        """After a `fit`: end what it has left behind. `problem` says how it came to its end, if it did not finish.
+
+        `died` is what of Ray is dead, so that it can be told nothing more.
+        """
         culprit = self._killed_by_the_monitor(problem)
         for name in list(self.running):
             if name == culprit:
@@ -49,9 +52,11 @@ class Desk(tune.Callback):  # type: ignore[misc]
                 self.keepers[name].lose("out_of_memory", reason)
                 self._end(Outcome(name, "out_of_memory", reason))
             else:
-                self.keepers[name].lose(INTERRUPTED, "cut when Ray ended the other trials with it")
-            with contextlib.suppress(Exception):
-                ray.kill(self._actors[name])
+                reason = f"cut when Ray's {died} died" if died else "cut when Ray ended the other trials with it"
+                self.keepers[name].lose(INTERRUPTED, reason)
+            if not died:
+                with contextlib.suppress(Exception):
+                    ray.kill(self._actors[name])
         self._actors.clear()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -8,6 +8,7 @@ SETTINGS = {
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
@@ -15,7 +16,9 @@ SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
 }
-"""Ray's memory monitor would end the whole experiment for one trial; ours ends the trial. Tune's state is not kept."""
+"""Ray's memory monitor would end the whole experiment for one trial; ours ends the trial. Tune's state is not kept.
+Trials have the priority that they have without Ray, whose workers would give way to everything else.
+"""
 os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
 
 import ray  # noqa: E402

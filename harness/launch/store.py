@@ -77,24 +77,27 @@ class Checkpoints:
             known = next((one for one in named if name in (_stored(one), _local(one))), None)
             if known is None:
                 self.store.remove(f"{self.place}/{name}")
-            elif len(self._sent) < KEPT:
+                continue
+            if len(self._sent) < KEPT:
                 self.store.get(f"{self.place}/{name}", self.folder / _local(known))
-                self._sent.insert(0, known)
+            self._sent.insert(0, known)
 
     def send(self, named: Sequence[Name]) -> None:
-        """Store the newest that the record names, unless it is there. To be called once before its row leaves.
+        """Store the newest that the record names, unless they are there. To be called once before their rows leave.
 
-        So at most one stored checkpoint is ahead of the record, and the one before it is not.
+        The newest of an earlier call stays as well: its row has left, while those of this call may be lost on the way.
         """
-        if not named or named[-1] in self._sent or not (self.folder / _local(named[-1])).is_file():
-            return
-        newest = named[-1]
-        while (gone := next((one for one in self._sent if one not in named), None)) is not None:
-            self._drop(gone)
-        self.store.put(self.folder / _local(newest), f"{self.place}/{_stored(newest)}")
-        self._sent.append(newest)
-        if len(self._sent) > KEPT:
-            self._drop(self._sent[0])
+        for one in [one for one in self._sent if one not in named]:
+            self._drop(one)
+        safe = self._sent[-1:]
+        for one in [one for one in named[-KEPT:] if safe < [one]]:
+            # The child may have removed the older of them by now.
+            with contextlib.suppress(FileNotFoundError):
+                self.store.put(self.folder / _local(one), f"{self.place}/{_stored(one)}")
+                self._sent.append(one)
+        for one in self._sent[:-KEPT]:
+            if one not in safe:
+                self._drop(one)
 
     def _drop(self, name: Name) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -53,14 +53,14 @@ def run(sweeps: Sequence[Sweep], options: Options) -> int:
                 # A kill may have come between its last row and this.
                 leavings.clear(sweep.folder, state.trial_id, state.status)
         stop = Stop()
-        stack.enter_context(on_signals(stop))
+        listen = stack.enter_context(on_signals(stop))
         if options.mirror is not None:
             options.mirror.start()
             stack.callback(_drain, options.mirror, stop)
         outcomes: dict[str, Outcome] = {}
         if any(plan.tasks for _, plan in plans):
             with _terminal(sweeps, options) as out:
-                _drive(plans, searches, options, stop, Progress(out, options.quiet), outcomes)
+                _drive(plans, searches, options, stop, listen, Progress(out, options.quiet), outcomes)
         tallies = [_tally(sweep, plan, outcomes, searches.get(sweep.name)) for sweep, plan in plans]
         begun_anew = options.force and not any(task["fresh"] for _, plan in plans for task in plan.tasks)
         print_summary(tallies, stop.why if stop.level() else "", begun_anew, options.quiet)
@@ -94,6 +94,7 @@ def _drive(
     searches: Mapping[str, Searching],
     options: Options,
     stop: Stop,
+    listen: Callable[[], None],
     progress: Progress,
     outcomes: dict[str, Outcome],
 ) -> None:
@@ -127,6 +128,7 @@ def _drive(
     told, killed_at = GO, 0.0
     while worker.is_alive():
         worker.join(TICK_S)
+        listen()
         progress.tick()
         if options.deadline_s is not None and time.monotonic() - began > options.deadline_s:
             stop.ask(STOP, "the deadline")

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.errors import EnvironmentProblem
 from harness.launch import cluster, lock, machine
 from harness.launch.actor import Actor
 from harness.launch.desk import Desk, trial_id
 from harness.launch.executor import Ended, Started
 from harness.launch.options import Options, Outcome, Sweep, Task
-from harness.launch.ray_settings import RayError, ray, tune
+from harness.launch.ray_processes import Processes
+from harness.launch.ray_settings import RayError, tune
 from harness.launch.stop import GO, Level
 
 FRUITLESS_FITS = 3
@@ -34,16 +36,18 @@ _LONGEST_TEMP = 22
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
-    """Ends the experiment once those trials have ended that ran when the stop was asked for."""
+    """Ends the experiment once those trials have ended that ran when the stop was asked for, or when Ray has died."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, processes: Processes) -> None:
+        self.desk, self.processes = desk, processes
         self.last: set[str] | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
+        if died := self.processes.dead():
+            raise RuntimeError(died)
         if self.desk.stop() == GO:
             return False
         self.desk.pass_on()
@@ -58,8 +62,8 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
 class Fits:
     """`Tuner.fit`, again and again, until every task has an outcome."""
 
-    def __init__(self, tuning: Path, options: Options) -> None:
-        self.tuning, self.options = tuning, options
+    def __init__(self, tuning: Path, options: Options, processes: Processes) -> None:
+        self.tuning, self.options, self.processes = tuning, options, processes
         self.round = 0
 
     def execute(self, sweep: Sweep, tasks: Sequence[Task], stop: Level, on_start: Started, on_end: Ended) -> None:
@@ -74,7 +78,10 @@ class Fits:
                 # Only its text is kept: the traceback would keep the actors of this fit, and their resources.
                 problem = f"{type(caught).__name__}: {caught}"
             finally:
-                desk.leave(problem)
+                died = self.processes.dead(every_s=0.0)
+                desk.leave(problem, died)
+            if died:
+                raise EnvironmentProblem(f"Ray's {died} on this machine has died. The same command goes on.")
             remaining = {name: task for name, task in remaining.items() if name not in desk.ended}
             fruitless = 0 if desk.ended else fruitless + 1
         if stop() == GO:
@@ -106,7 +113,7 @@ class Fits:
                 name=f"{sweep.name}-{self.round}",
                 storage_path=str(self.tuning),
                 verbose=0,
-                stop=_Stopper(desk),
+                stop=_Stopper(desk, self.processes),
                 callbacks=[desk],
                 failure_config=tune.FailureConfig(max_failures=RECOVERIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -122,12 +129,12 @@ def opened(options: Options, sweeps: Sequence[Sweep]) -> Iterator[Fits]:
     that share no disk are given no storage.
     """
     parent = tempfile.gettempdir()
-    with lock.scratch(Path(parent if len(parent) <= _LONGEST_TEMP else "/tmp")) as temp:
-        try:
-            cluster.connect(options, sweeps, temp)
-            machine.refuse(sweeps, (node["Resources"] for node in cluster.nodes()))
-            if options.address:
-                cluster.check(options)
-            yield Fits(temp / "tune", options)
-        finally:
-            ray.shutdown()
+    with contextlib.ExitStack() as stack:
+        temp = stack.enter_context(lock.scratch(Path(parent if len(parent) <= _LONGEST_TEMP else "/tmp")))
+        cluster.connect(options, sweeps, temp)
+        processes = Processes()
+        stack.callback(processes.end)
+        machine.refuse(sweeps, (node["Resources"] for node in cluster.nodes()))
+        if options.address:
+            cluster.check(options)
+        yield Fits(temp / "tune", options, processes)

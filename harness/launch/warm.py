@@ -10,8 +10,9 @@ import contextlib
 import os
 import signal
 
+from harness.launch.stop import FROM_OUTSIDE
+
 with contextlib.suppress(OSError):
     os.setsid()
-for _name in ("SIGTERM", "SIGUSR1", "SIGHUP"):
-    if hasattr(signal, _name):
-        signal.signal(getattr(signal, _name), signal.SIG_IGN)
+for _number in (*FROM_OUTSIDE, signal.SIGHUP):
+    signal.signal(_number, signal.SIG_IGN)

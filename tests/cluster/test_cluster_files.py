@@ -188,7 +188,7 @@ def test_the_manifest_carries_the_question_and_the_command_as_they_are(study: Pa
     subprocess.run(["sh"], input=config["data"]["run.sh"], text=True, env=variables, check=True, cwd=tmp_path)
     assert Path("heard").read_text().split("\0")[:-1] == [
         *("run", f"/sweep/{study.name}", "--results", "/shared/results", "--set", f"labels=['''{HOSTILE}''']"),
-        *("--address", "auto"),
+        *("--storage", "/shared/results", "--address", "auto"),
     ]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -71,11 +74,12 @@ def test_a_job_starts_a_head_and_workers_then_the_driver_and_ends_as_that_does(
     assert head.startswith("start --head ") and "--block" in head and check == f"health-check --address {address}"
     assert worker.startswith(f"start --address={address} ") and "ray.nodes()" in Path("joined").read_text()
     words = Path("heard").read_text().split("\0")[:-1]
-    assert words == ["run", "mine.toml", "--results", "results", "--address", address]
+    assert words == ["run", "mine.toml", "--results", "results", "--storage", "results", "--address", address]
     assert Path("token").read_text() == "token 64\n" and not Path("asked").exists()
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)
 def test_a_job_starts_ray_on_its_nodes_runs_the_sweep_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,20 +87,32 @@ def test_a_job_starts_ray_on_its_nodes_runs_the_sweep_and_leaves_nothing(
     Path("mine.toml").write_text(STUDY)
     variables = slurm(tmp_path, COMMANDS)
     Path("job").write_text(printed("slurm", "mine.toml", "--nodes", "2", "--cpus", "1"))
-    ran = subprocess.run(
-        ["bash", "job"], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
-    )
-    assert ran.returncode == 0, ran.stdout
-    states = records.scan(Path("results", "mine")).values()
-    assert [state.status for state in states] == ["done"] * 4, ran.stdout
-    assert "Ray's worker on second" in ran.stdout and not Path("asked").exists()
-    end = time.monotonic() + 30
-    while (left := processes(f"/tmp/ray-{os.getpid()}")) and time.monotonic() < end:
+    with Path("said").open("wb") as out:
+        job = subprocess.Popen(["bash", "job"], env=variables, stdout=out, stderr=out, start_new_session=True)
+    try:
+        code, said = job.wait(200), Path("said").read_text()
+        states = records.scan(Path("results", "mine")).values()
+        assert (code, [state.status for state in states]) == (0, ["done"] * 4), said
+        assert "Ray's worker on second" in said and not Path("asked").exists()
+        assert not list(Path("results").rglob("*.pt")) and until(lambda: not left(job), seconds=30), left(job)
+    finally:
+        for process in left(job):
+            process.kill()
+        shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)
+
+
+def left(job: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """What still runs of a job: in its session, or with its temporary folder on the command line."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(one.pid) == job.pid or f"/tmp/ray-{os.getpid()}" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
+
+
+def until(true: Callable[[], object], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
         time.sleep(0.2)
-    assert left == []
-
-
-def processes(holding: str) -> list[list[str]]:
-    """Command lines with these words in them."""
-    lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
-    return [line for line in lines if holding in " ".join(line)]
+    return bool(true())

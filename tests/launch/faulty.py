@@ -70,10 +70,18 @@ def _raise() -> None:
     raise ValueError("the trial's own mistake")
 
 
+def _hog() -> None:
+    """Take more memory than any trial here is allowed, and hold it."""
+    held = [b"x" * (64 << 20) for _ in range(48)]
+    time.sleep(FOREVER_S)
+    del held
+
+
 FAULTS: dict[str, Callable[[], object]] = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "raises": _raise,
     "hangs": lambda: time.sleep(FOREVER_S),
+    "hogs": _hog,
 }
 BEGINNING: dict[str, Callable[[], object]] = {
     "mute": lambda: time.sleep(FOREVER_S),

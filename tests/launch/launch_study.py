@@ -24,8 +24,6 @@ model = {d_model = 4, d_state = 8, n_layers = 1}
 training = {steps = 400, batch_size = 16, evaluations = 40}
 [compare]
 basis = ["legs", "legt"]
-[resources]
-cpus_per_trial = 0.5
 """
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -22,6 +26,12 @@ def job(seed: int, basis: str = "legs", **spec: Any) -> dict[str, Any]:
         "trial_id": f"{seed:012x}",
         "ablation": {"name": "toy", "arm": {"basis": basis}},
     }
+
+
+def described(one: dict[str, Any]) -> dict[str, Any]:
+    """A job with what MLflow's mirror wants to know of any trial."""
+    one["spec"] |= {"basis": {"name": "legs"}, "dt": {"name": "log_uniform", "min": 0.1, "max": 0.1}}
+    return one
 
 
 def options(**given: Any) -> Any:
@@ -36,12 +46,46 @@ def sweep(folder: Path, *jobs: dict[str, Any], **given: Any) -> Any:
     return Sweep("toy", folder, jobs, **given)
 
 
-def drive(folder: Path, executor: str, trials: int, pause_s: float) -> subprocess.Popen[str]:
-    """A driver in a process group of its own."""
-    command = [sys.executable, __file__, str(folder), executor, str(trials), str(pause_s)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+SPAWNED: dict[subprocess.Popen[str], str] = {}
+"""The drivers of the test that runs, each with its mark; what is left of them is killed after it."""
+MARK = "HARNESS_TEST_RUN"
+
+
+def spawn(command: list[str], cwd: Path, **given: Any) -> subprocess.Popen[str]:
+    """A driver in a process group of its own, as a terminal or SLURM starts it, marked by a variable."""
+    mark = uuid.uuid4().hex
+    driver = subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark},
+        start_new_session=True,
+        **given,
     )
+    SPAWNED[driver] = mark
+    return driver
+
+
+def drive(folder: Path, executor: str, trials: int, pause_s: float) -> subprocess.Popen[str]:
+    return spawn([sys.executable, __file__, str(folder), executor, str(trials), str(pause_s)], ROOT)
+
+
+def left(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """What runs of a driver and of all that it has started, orphans included.
+
+    Ray's processes stay in its session, though their titles have overwritten their variables; the trials, which have
+    sessions of their own, inherit the mark.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if process.status() != psutil.STATUS_ZOMBIE and (
+                os.getsid(process.pid) == driver.pid or process.environ().get(MARK) == SPAWNED[driver]
+            ):
+                found.append(process)
+    return found
 
 
 def until(true: Callable[[], object], seconds: float = 60.0) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from launch_toy import ROOT, until
+from launch_toy import left, spawn, until
 
 from harness import records
 from harness.records import Record
@@ -99,29 +98,21 @@ def measured(record: Record) -> list[dict[str, Any]]:
 
 
 def start(cwd: Path, *arguments: str, **given: Any) -> subprocess.Popen[str]:
-    """`harness` in a process group of its own, as a terminal or SLURM starts it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", *arguments],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-        **given,
-    )
+    return spawn([sys.executable, "-m", "harness", *arguments], cwd, **given)
 
 
-def end(process: subprocess.Popen[str], seconds: float = 300.0) -> tuple[int, str]:
-    """The exit code and all that it said, which is never a traceback."""
-    said, _ = process.communicate(timeout=seconds)
+def end(driver: subprocess.Popen[str], seconds: float = 150.0) -> tuple[int, str]:
+    """The exit code and all that it said, which is never a traceback; nothing that it started outlives it."""
+    said, _ = driver.communicate(timeout=seconds)
     assert "Traceback" not in said, said
-    return process.returncode, said
+    assert until(lambda: not left(driver), seconds=10.0), (said, left(driver))
+    return driver.returncode, said
 
 
 def wait(happened: Callable[[], object], driver: subprocess.Popen[str]) -> None:
     """Until it happened, which it must before the driver ends."""
-    assert until(lambda: happened() or driver.poll() is not None, seconds=120) and driver.poll() is None
+    assert until(lambda: happened() or driver.poll() is not None, seconds=120)
+    assert driver.poll() is None, driver.communicate()[0]
 
 
 def cut(path: Path, share: float = 0.5) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from launch_study import Make
 from launch_toy import job, options, rows, steps, sweep
-from survival import end
+from survival import end, wait
 
 from harness.launch.queue import due
 from harness.launch.stop import GO
@@ -96,7 +96,10 @@ def test_a_full_disk_interrupts_trials_which_go_on_once_there_is_room(what: str,
         driver = one.begun()
         ballast = fill(place)
         code, said = end(driver)
-        assert code == 1 and "No space left on device" in said
+        logs = "".join(path.read_text() for path in one.folder.glob("logs/*.log"))
+        # Under Ray a trial has its own machine's disk, and only says that its checkpoints could not be stored.
+        expected = (0, logs) if (what, executor) == ("checkpoint", "ray") else (1, said)
+        assert code == expected[0] and "No space left on device" in expected[1]
         assert set(one.statuses()) <= {"done", "interrupted"}, "a full disk is no failure of a trial"
         ballast.unlink()
         one.completed()
@@ -108,7 +111,9 @@ def test_a_full_disk_of_the_mlflow_store_holds_nothing_up_and_is_made_up_for(tmp
     with small_disk(disk, "4m"):
         one = study("local", store=disk / "mlflow.db")
         driver = one.begun()
-        assert (disk / "mlflow.db").exists()
+        database = disk / "mlflow.db"
+        # Some 800,000 bytes when it is new.
+        wait(lambda: database.exists() and database.stat().st_size > 700_000, driver)
         ballast = fill(disk)
         one.mend()
         code, said = end(driver)

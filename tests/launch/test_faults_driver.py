@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -51,17 +52,34 @@ def to_the_driver(driver: subprocess.Popen[str], number: int) -> None:
 
 def to_everything(driver: subprocess.Popen[str], number: int) -> None:
     """As SLURM does where it holds a job in a control group."""
-    for process in (*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)):
+    for process in (*below(driver), psutil.Process(driver.pid)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 
+def below(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that a driver has started and that still runs, each after what it was started by."""
+    every = psutil.Process(driver.pid).children(recursive=True)
+    return [process for process in every if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+WAYS = [
+    *itertools.product(
+        ["local"], [to_the_group, to_the_driver, to_everything], [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
+    ),
+    # Under Ray, which takes longer to start, those that differ by what else hears them.
+    ("ray", to_the_group, signal.SIGINT),
+    ("ray", to_the_group, signal.SIGTERM),
+    ("ray", to_everything, signal.SIGTERM),
+    ("ray", to_the_driver, signal.SIGUSR1),
+    ("ray", to_everything, signal.SIGUSR1),
+]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("send", [to_the_group, to_the_driver, to_everything])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(("executor", "send", "number"), WAYS)
 def test_one_signal_ends_a_run_cleanly_and_nothing_is_done_twice(
-    number: signal.Signals, send: Callable[[subprocess.Popen[str], int], None], executor: str, study: Make
+    executor: str, send: Callable[[subprocess.Popen[str], int], None], number: signal.Signals, study: Make
 ) -> None:
     one = study(executor)
     driver = one.begun()
@@ -110,15 +128,40 @@ def test_a_second_driver_of_an_ablation_says_whose_it_is_and_stops(executor: str
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("executor", "title"), [("local", FORK_SERVER), ("ray", FORK_SERVER), ("ray", r"ray::(?!IDLE)")]
+    ("executor", "title"), [("local", FORK_SERVER), ("ray", FORK_SERVER), ("ray", r"ray::ResourceTrainable")]
 )
 def test_a_worker_killed_in_mid_sweep_costs_no_trial(executor: str, title: str, study: Make) -> None:
     one = study(executor)
     driver = one.begun()
-    below = psutil.Process(driver.pid).children(recursive=True)
-    next(process for process in below if re.search(title, " ".join(process.cmdline()))).kill()
+    next(process for process in below(driver) if re.search(title, " ".join(process.cmdline()))).kill()
     one.mend()
     code, said = end(driver)
     assert code in (0, 1), said
     found = one.completed()
     assert any(row["row"] == "attempt" for record in found.values() for row in record.rows)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("title", [r"/raylet ", r"/gcs_server ", r"ray::DashboardAgent"])
+def test_a_ray_that_dies_ends_the_run_in_a_sentence(title: str, study: Make) -> None:
+    one = study("ray")
+    driver = one.begun()
+    next(process for process in below(driver) if re.search(title, " ".join(process.cmdline()))).kill()
+    code, said = end(driver)
+    assert code == 3 and re.search(r"Ray's (raylet|gcs_server) on this machine has died", " ".join(said.split()))
+    assert set(one.statuses()) == {"interrupted"}
+    one.completed()
+
+
+@pytest.mark.long
+def test_a_stale_address_file_neither_hinders_a_run_here_nor_passes_for_a_cluster(
+    study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = study("ray")
+    file = one.cwd / "ray" / "ray_current_cluster"
+    file.parent.mkdir()
+    file.write_text("127.0.0.1:9")
+    monkeypatch.setenv("RAY_TMPDIR", str(one.cwd))
+    code, said = end(one.start("--address", "auto"))
+    assert code == 3 and f"'{file}' names" in " ".join(said.split()) and not one.statuses()
+    one.completed()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launch_toy import HERE, job, options, sweep
+from launch_toy import HERE, described, job, options, sweep
 from survival import cut, end, measured, start, survived, trial_runs
 
 from harness import records
@@ -46,12 +46,12 @@ def cut_finished(share: float) -> Callable[[Path, str], None]:
     return do
 
 
-def spoil(how: Callable[[Path], bytes], count: int = 1) -> Callable[[Path, str], None]:
-    """Change the newest checkpoints of a trial."""
+def spoil(how: Callable[[Path], bytes], count: int | None = 1) -> Callable[[Path, str], None]:
+    """Change the newest checkpoints of a trial, or all of them. Under Ray there may be one more than locally."""
 
     def do(folder: Path, trial_id: str) -> None:
         kept = sorted(leavings.checkpoints(folder, trial_id).glob("*.pt"), reverse=True)
-        assert len(kept) == 2
+        assert len(kept) in (2, 3)
         for path in kept[:count]:
             path.write_bytes(how(path))
 
@@ -80,29 +80,32 @@ class Case:
     said: str = ""
     between: Callable[[Path, str], None] = nothing
     status: str = "done"
-    resumed: int | None = None
-    """The step that the last attempt goes on from."""
+    resumed: tuple[int | None, ...] = (None,)
+    """The step that the last attempt goes on from; a second one where it needs the one more that Ray may have kept."""
+    accumulate: int | None = None
+    """Into how many parts the last attempt divides each batch."""
 
 
 OWN = "ValueError: the trial's own mistake"
 TRIALS = (
     Case("nothing", ""),
-    Case("worker killed with -9", "killed", "killed by SIGKILL", resumed=40),
-    Case("trial raises", "raises", OWN, resumed=40),
+    Case("worker killed with -9", "killed", "killed by SIGKILL", resumed=(40,)),
+    Case("trial raises", "raises", OWN, resumed=(40,)),
     Case("NaN loss", "nan", "nan at step", status="diverged"),
-    Case("hangs", "hangs", "ran longer than", resumed=40),
-    Case("never reports", "mute", "ran longer than", resumed=0),
-    Case("leaves without a word", "leaves", "and no end row", resumed=0),
+    Case("out of memory", "hogs", "of 2.00 GiB allowed", resumed=(40,), accumulate=2),
+    Case("hangs", "hangs", "ran longer than", resumed=(40,)),
+    Case("never reports", "mute", "ran longer than", resumed=(0,)),
+    Case("leaves without a word", "leaves", "and no end row", resumed=(0,)),
 )
 FILES = (
-    Case("unfinished record cut in half", "raises", OWN, cut_unfinished(0.5), resumed=0),
-    Case("unfinished record cut near its end", "raises", OWN, cut_unfinished(0.97), resumed=40),
-    Case("finished record cut in half", "", "", cut_finished(0.5), resumed=0),
+    Case("unfinished record cut in half", "raises", OWN, cut_unfinished(0.5), resumed=(0, 10)),
+    Case("unfinished record cut near its end", "raises", OWN, cut_unfinished(0.97), resumed=(40,)),
+    Case("finished record cut in half", "", "", cut_finished(0.5), resumed=(0,)),
     Case("finished record cut in its header", "", "", cut_finished(0.01)),
-    Case("torn checkpoint", "raises", OWN, spoil(torn), resumed=30),
-    Case("checkpoint with a flipped bit", "raises", OWN, spoil(flipped), resumed=30),
-    Case("empty checkpoint", "raises", OWN, spoil(lambda path: b""), resumed=30),
-    Case("two empty checkpoints", "raises", OWN, spoil(lambda path: b"", 2), resumed=0),
+    Case("torn checkpoint", "raises", OWN, spoil(torn), resumed=(30,)),
+    Case("checkpoint with a flipped bit", "raises", OWN, spoil(flipped), resumed=(30,)),
+    Case("empty checkpoint", "raises", OWN, spoil(lambda path: b""), resumed=(30,)),
+    Case("every checkpoint empty", "raises", OWN, spoil(lambda path: b"", None), resumed=(0,)),
 )
 STUDY = """
 question = "Which?"
@@ -117,7 +120,8 @@ task = [
 %s
 ]
 [resources]
-timeout_minutes = 0.25
+memory_gib = 2
+timeout_minutes = 0.4
 max_attempts = 3
 """
 LEVEL = '  {name = "faulty", length = 64, lag = 16, evaluation_examples = 32, fault = "%s", at = 45, case = "%s"},'
@@ -129,9 +133,10 @@ def said(record: records.Record) -> str:
     return "; ".join([*past, record.end["reason"] if record.end else ""])
 
 
-def resumed(record: records.Record) -> int | None:
-    steps = [row["resumed_step"] for row in record.rows if row["row"] == "attempt"]
-    return steps[-1] if steps else None
+def last(record: records.Record, what: str) -> int | None:
+    """What the row of the last attempt says; None where it is the first."""
+    attempts = [row for row in record.rows if row["row"] == "attempt"]
+    return attempts[-1].get(what) if attempts else None
 
 
 @pytest.mark.long
@@ -160,8 +165,11 @@ def test_a_sweep_in_which_everything_goes_wrong_is_completed_by_the_same_command
     assert code == 1, "one has diverged"
     plain = measured(found[ids["nothing"]])
     for case in cases:
-        assert resumed(found[ids[case.name]]) == case.resumed, case.name
-        assert case.status != "done" or measured(found[ids[case.name]]) == plain, case.name
+        record = found[ids[case.name]]
+        assert last(record, "resumed_step") in case.resumed, case.name
+        assert last(record, "accumulate") == case.accumulate, case.name
+        # A batch in parts has the same gradient but for rounding; test_launch_memory.py bounds that.
+        assert case.status != "done" or case.accumulate or measured(record) == plain, case.name
 
     before = {path: path.read_bytes() for path in folder.glob("*.jsonl")}
     runs = trial_runs("study", uri)
@@ -179,13 +187,11 @@ TOYS = {
     "leaves": {"fault": "leaves", "at": -1},
 }
 """Each fault of the plugin as one of the toys, which are started without torch and count instead of training."""
-QUICK = [case for case in (*TRIALS, *FILES) if "checkpoint" not in case.name]
+QUICK = [case for case in (*TRIALS, *FILES) if "checkpoint" not in case.name and case.fault != "hogs"]
 
 
 def toy(seed: int, case: Case) -> dict[str, Any]:
-    made = job(seed, steps=4, once=True, **({"at": 2, **TOYS[case.fault]} if case.fault else {}))
-    made["spec"] |= {"basis": {"name": "legs"}, "dt": {"name": "log_uniform", "min": 0.1, "max": 0.1}}
-    return made
+    return described(job(seed, steps=4, once=True, **({"at": 2, **TOYS[case.fault]} if case.fault else {})))
 
 
 def test_a_sweep_of_toys_in_which_everything_goes_wrong_is_completed_by_the_same_call(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from harness.launch.sweep import run
 from harness.records import STATUSES
 from harness.trial import run as run_trial
 
+pytestmark = pytest.mark.fault
+
 
 def test_a_trial_is_tried_once_more_within_the_run(tmp_path: Path) -> None:
     toy = sweep(tmp_path, job(1, fault="no_memory", once=True, steps=3), max_attempts=9)
@@ -39,13 +41,17 @@ def test_a_trial_for_which_it_never_suffices_ends_after_the_second_attempt(tmp_p
     assert records.scan(tmp_path)[f"{1:012x}"].attempts == 3
 
 
-def starving(monkeypatch: pytest.MonkeyPatch) -> None:
+PETABYTE = 1 << 50
+"""More than any machine has, and than a process can address: the system itself refuses it."""
+
+
+def starving(monkeypatch: pytest.MonkeyPatch, device: str = "cpu") -> None:
     """From here on a loss needs more memory than there is for more than two examples at a time."""
     enough = toys.Toy.loss
 
     def loss(self: toys.Toy, output: torch.Tensor, batch: Any) -> torch.Tensor:
         if len(batch.y) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            torch.empty(PETABYTE, dtype=torch.uint8, device=device)
         return enough(self, output, batch)
 
     monkeypatch.setattr(toys.Toy, "loss", loss)
@@ -64,13 +70,18 @@ def attempts(folder: Path, number: int) -> records.Record:
     return records.read(folder / f"{one['trial_id']}.jsonl")
 
 
+NEEDS_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+
+@pytest.mark.parametrize("device", [pytest.param("cpu", id="host"), pytest.param("cuda", marks=NEEDS_A_GPU)])
 def test_the_second_attempt_fits_is_the_same_trial_and_says_how(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys.register(monkeypatch)
     plenty = attempts(tmp_path / "plenty", 1)
-    starving(monkeypatch)
-    assert attempts(tmp_path / "short", 1).status == "out_of_memory"
+    starving(monkeypatch, device)
+    short = attempts(tmp_path / "short", 1)
+    assert short.status == "out_of_memory" and short.end and "allocate" in short.end["reason"]
     second = attempts(tmp_path / "scarce", 2)
     assert second.status == "done", second.end
     assert second.header["spec"] == plenty.header["spec"]

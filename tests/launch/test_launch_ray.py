@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from launch_toy import HERE, ROOT, drive, ends, job, options, rows, signal_group, steps, sweep, until
+from launch_toy import HERE, ROOT, drive, ends, job, left, options, rows, signal_group, spawn, steps, sweep, until
+from survival import survived
 from test_launch_sweep import begun, statuses
 
 from harness import records
@@ -72,18 +72,28 @@ def finished(folder: Path) -> int:
 
 
 @pytest.mark.long
-def test_rays_memory_monitor_costs_one_trial_and_not_the_sweep(tmp_path: Path) -> None:
+@pytest.mark.fault
+def test_rays_memory_monitor_costs_no_trial_and_not_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, uri = tmp_path / "toy", f"sqlite:///{tmp_path / 'mlflow.db'}"
     memory = psutil.virtual_memory()
-    threshold = (memory.total - memory.available + (3 << 30)) / memory.total
+    threshold = (memory.total - memory.available + (4 << 30)) / memory.total
+    # The monitor kills the worker that has begun its work last, whoever uses the memory.
     program = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\n"
-        f"from pathlib import Path; from launch_toy import job, options, sweep; from harness.launch.sweep import run\n"
-        f"jobs = [job(0, steps=30, pause_s=0.5), job(1, fault='hogs', steps=4)]\n"
-        f"sys.exit(run([sweep(Path({str(tmp_path)!r}), *jobs, max_attempts=2)], options(executor='ray', slots=2)))"
+        f"from pathlib import Path; from launch_toy import described, job, options, sweep\n"
+        f"from harness.launch.sweep import run; from harness.track import Mirror\n"
+        f"jobs = [job(0, steps=30, pause_s=0.5), job(1, fault='hogs', once=True, steps=4)]\n"
+        f"folder = Path({str(folder)!r})\n"
+        f"chosen = options(executor='ray', slots=2, mirror=Mirror([folder], {uri!r}))\n"
+        f"sys.exit(run([sweep(folder, *map(described, jobs), max_attempts=2)], chosen))"
     )
-    monitored = {"RAY_memory_monitor_refresh_ms": "50", "RAY_memory_usage_threshold": f"{threshold:.4f}"}
-    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={**os.environ, **monitored}, check=False)
-    assert ran.returncode == 1
-    assert statuses(tmp_path) == {0: "done", 1: "out_of_memory"}
-    assert "Ray's memory monitor ended it" in rows(tmp_path, 1)[-1]["reason"]
-    assert (steps(tmp_path, 0), ends(tmp_path, 0)) == (list(range(30)), ["done"])
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{threshold:.4f}")
+    driver = spawn([sys.executable, "-c", program], ROOT)
+    said, _ = driver.communicate(timeout=180)
+    assert driver.returncode == 0, said
+    survived(folder, uri, [f"{seed:012x}" for seed in (0, 1)])
+    attempts = [row for seed in (0, 1) for row in rows(folder, seed) if row["row"] == "attempt"]
+    past = [one for row in attempts for one in row["history"]]
+    assert {one["status"] for one in past if "Ray's memory monitor ended it" in one["reason"]} == {"out_of_memory"}
+    assert not left(driver)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from launch_toy import ends, job, options, rows, steps, sweep
@@ -104,6 +105,22 @@ def test_the_checkpoint_before_the_newest_is_kept_and_nothing_is_left_half_writt
         assert sorted(store.names("toy/1")) == [f"{number:08d}-1.pt" for number, _ in named[-2:]]
 
 
+def test_two_checkpoints_of_one_step_are_both_stored_and_the_one_before_stays(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    sent = Checkpoints(store, "toy/1", tmp_path / "here")
+    sent.fetch([])
+    named = [(rows_, 1) for rows_ in (3, 5, 8, 11)]
+    for rows_, _ in named[1:]:
+        (sent.folder / f"{rows_:08d}.pt").write_text("x")
+    sent.send(named[:2])
+    sent.send(named)
+    assert sorted(store.names("toy/1")) == [f"{number:08d}-1.pt" for number in (5, 8, 11)]
+    named.append((14, 1))
+    (sent.folder / "00000014.pt").write_text("x")
+    sent.send(named)
+    assert sorted(store.names("toy/1")) == [f"{number:08d}-1.pt" for number in (11, 14)]
+
+
 @pytest.mark.parametrize("uri", ["{}/store", "file://{}/store"])
 def test_a_trial_goes_on_elsewhere_from_its_store_without_gap_or_repeat(
     tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
@@ -175,6 +192,7 @@ def test_an_address_without_a_cluster_is_refused_at_once(
         cluster.connect(Options(address=address), [], tmp_path)
 
 
+@pytest.mark.fault
 def test_a_stale_address_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
@@ -185,7 +203,12 @@ def test_a_stale_address_file_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         cluster.connect(Options(address="auto"), [], tmp_path)
 
 
-def test_several_machines_without_storage_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "nodes", lambda: [{}, {}])
-    with pytest.raises(UsageError, match=r"has 2 machines.*give --storage"):
+@pytest.mark.parametrize("others", [["b"], ["a", "b"], ["b", "c"]])
+def test_machines_beside_the_drivers_without_storage_are_refused(
+    others: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "nodes", lambda: [{"NodeID": name} for name in others])
+    here = SimpleNamespace(get_node_id=lambda: "a")
+    monkeypatch.setattr(cluster, "ray", SimpleNamespace(get_runtime_context=lambda: here))
+    with pytest.raises(UsageError, match=rf"has {len(others)} machines .* give --storage"):
         cluster.check(Options(address="auto"))

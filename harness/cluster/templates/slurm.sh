@@ -26,8 +26,9 @@ export RAY_AUTH_TOKEN RAY_AUTH_MODE=token
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-on() { srun --nodes=1 --ntasks=1 --nodelist="$1" "${@:2}"; }
-address_of() { on "$1" hostname -I | awk '{ print $1 }'; }
+# No function: in the background, `jobs -p` would name a shell of its own, which srun would outlive.
+on=(srun --nodes=1 --ntasks=1)
+address_of() { "${on[@]}" --nodelist="$1" hostname -I | awk '{ print $1 }'; }
 
 {% if port %}
 port={{ port }}
@@ -40,7 +41,7 @@ address=$head:$port
 ray_options=(--num-cpus={{ job.node.cpus }} --num-gpus={{ job.node.gpus }} --disable-usage-stats --block)
 
 echo "Ray's head on ${hosts[0]}, $address"
-on "${hosts[0]}" ray start --head --node-ip-address="$head" --port="$port" --include-dashboard=false \
+"${on[@]}" --nodelist="${hosts[0]}" ray start --head --node-ip-address="$head" --port="$port" --include-dashboard=false \
   --temp-dir="/tmp/ray-$SLURM_JOB_ID" "${ray_options[@]}" &
 until ray health-check --address "$address" >/dev/null 2>&1; do
   if [ -z "$(jobs -pr)" ]; then echo "Ray's head has not started; its words stand above." >&2; exit 3; fi
@@ -49,7 +50,7 @@ done
 for host in "${hosts[@]:1}"; do
   here=$(address_of "$host")
   echo "Ray's worker on $host, $here"
-  on "$host" ray start --address="$address" --node-ip-address="$here" "${ray_options[@]}" &
+  "${on[@]}" --nodelist="$host" ray start --address="$address" --node-ip-address="$here" "${ray_options[@]}" &
 done
 
 # Ten minutes for every node to join.

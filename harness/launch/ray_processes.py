@@ -1,0 +1,74 @@
+"""What Ray has started on this machine: whether it still lives, and its end.
+
+A killed raylet or GCS makes no call of Ray's fail: Tune would wait for its trials for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import time
+from typing import Any
+
+import psutil
+
+from harness.launch.ray_settings import ray
+
+VITAL = ("raylet", "gcs_server")
+WATCH_S = 2.0
+
+
+class Processes:
+    """The processes of `ray.init`; none where it has joined a cluster, of which this machine's node is watched."""
+
+    def __init__(self) -> None:
+        node = getattr(ray._private.worker, "_global_node", None)
+        kinds = getattr(node, "all_processes", {})
+        self.processes: dict[str, list[Any]] = {kind: [one.process for one in kinds[kind]] for kind in kinds}
+        self.node = ray.get_runtime_context().get_node_id()
+        self._below: list[psutil.Process] = []
+        self._dead = ""
+        self._looked = 0.0
+
+    def dead(self, every_s: float = WATCH_S) -> str:
+        """What has died, so that no trial goes on; empty while nothing has. Looks again after `every_s`."""
+        if not self._dead and time.monotonic() - self._looked > every_s:
+            self._dead = self._look()
+            self._looked = time.monotonic()
+        return self._dead
+
+    def end(self) -> None:
+        """Leave Ray; what was started here ends at once, with all that it started itself.
+
+        Ray would ask each of its processes to end and wait a second, since they are deaf to that (`stop.deaf`); and
+        what a killed raylet has started lives on for minutes.
+        """
+        self._look()
+        for process in (one for kind in self.processes.values() for one in kind):
+            process.terminate = process.kill
+        if self._dead == "gcs_server":
+            # Ray would ask it for a minute and then end this process.
+            atexit.unregister(ray.shutdown)
+            for process in (one for kind in self.processes.values() for one in kind):
+                process.kill()
+        else:
+            ray.shutdown()
+        for one in self._below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+
+    def _look(self) -> str:
+        if not self.processes:
+            return "" if any(one["Alive"] for one in ray.nodes() if one["NodeID"] == self.node) else "node"
+        for kind in VITAL:
+            if any(process.poll() is not None for process in self.processes.get(kind, ())):
+                return kind
+        # Remembered, because what has lost its parent is found no more.
+        self._below = [
+            one
+            for kind in self.processes.values()
+            for process in kind
+            if process.poll() is None
+            for one in psutil.Process(process.pid).children(recursive=True)
+        ]
+        return ""
