@@ -139,8 +139,8 @@ def server(seconds: float = 30.0) -> Figures:
     """Trials of about `seconds`, two in each slot, by `harness run` without MLflow, and with a slow and a dead server.
 
     The slow server takes 2 s for each call, the dead one takes calls and answers none. The second trials are compared,
-    because the driver imports MLflow during the first ones, once for a sweep. All are measured twice, in turns. What the
-    end of a sweep waits for such a server is no trial's time, and stands beside.
+    because the driver imports MLflow during the first ones, once for a sweep. All are measured twice, in turns. What
+    the end of a sweep waits for such a server is no trial's time, and stands beside.
     """
     from track.track_server import Line, Server
 
