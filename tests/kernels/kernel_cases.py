@@ -177,5 +177,6 @@ def check(backend: Backend, request: Request, basis: str | None = None) -> None:
     errors = head_errors(results(ssm, kernel), truth(request, basis), ssm)
     own, magnified = reference_errors(request, basis), formula_errors(backend, request, basis)
     for name, error in errors.items():
-        allowed = 2 * own[name] + 4 * magnified[name] + band(request)
+        # Draws of the roundings spread tenfold: for LegT, twelve gave 3.7e-14 to 3.8e-13 in units of float64.
+        allowed = 2 * own[name] + 10 * magnified[name] + band(request)
         assert error <= allowed, f"{name} is off by {error:.2e}; {allowed:.2e} is allowed"
