@@ -21,14 +21,14 @@ def state(header: Row) -> str:
     """The view for the experiment that a trial with this header belongs to."""
     task, axes = header.get("task") or {}, header["ablation"].get("compare", ())
     measured = [f"metrics.`test/{task['primary']}`"] if "primary" in task else []
-    columns = [*(f"tags.`arm.{axis}`" for axis in axes), "tags.`seed`", "tags.`status`", *measured]
+    columns = [*measured, *(f"tags.`arm.{axis}`" for axis in axes), "tags.`seed`", "tags.`status`"]
     return json.dumps(
         {
             "searchFilter": "tags.`harness.kind` = 'trial'",
             "selectedColumns": columns,
-            "columnOrder": [NAME, CREATED, DURATION, *columns],
+            "columnOrder": [NAME, CREATED, *columns, DURATION],
             # Such as "s4d-legs · dt 0.001..0.1 · seed 0", uncut.
-            "columnWidths": {NAME: 330},
+            "columnWidths": {NAME: 290},
             "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "arm"}]},
             "runsHiddenMode": "SHOW_ALL",
             "compareRunCharts": [],
