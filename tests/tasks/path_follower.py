@@ -33,15 +33,16 @@ class Follower(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(layers))
         self.mark = nn.Conv2d(channels, cell**2, 1)
         self.label = nn.Linear(channels, 1)
-        # Few pixels are marked, and the network need not spend its first steps on finding that out.
-        nn.init.constant_(self.mark.bias, -3.0)  # type: ignore[arg-type]
+        self.kept = nn.Parameter(torch.tensor(6.0))
+        """What is marked stays so unless the convolutions object: they have to find only what is new."""
 
     def round(self, x: torch.Tensor, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """From x and marks, (n, 1, s, s) in 0..1, to new marks (n, 1, s, s) and the label (n,), both as logits."""
         h = relu(self.enter(pixel_unshuffle(torch.cat([x, marks], dim=1), self.cell)))
         for layer in self.layers:
             h = h + relu(layer(h))
-        return pixel_shuffle(self.mark(h), self.cell), self.label(h.mean(dim=(2, 3)))[:, 0]
+        new = pixel_shuffle(self.mark(h), self.cell) + self.kept * (marks - 0.5)
+        return new, self.label(h.mean(dim=(2, 3)))[:, 0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The logit of label 1 for pictures uint8 (n, 1, s, s); (n,)."""

@@ -17,7 +17,7 @@ from harness.tasks.pathfinder_rules import Rules
 NOWHERE = 255
 """Where no path lies, and on a path that no dot sits on."""
 STROKE = 64
-"""A dash covers the pixels where its stamp is brighter than this, of 255."""
+"""A dash or a dot covers the pixels where its stamp is brighter than this, of 255."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ def away(rules: Rules, scene: Scene) -> np.ndarray:
                 tables.dash.levels[direction] > STROKE, np.minimum(from_first, from_last)[:, None], NOWHERE
             )
             canvas[every, pixels] = np.minimum(canvas[every, pixels], nearest.astype(np.uint8))
+    # A dot hides the dash that it sits on.
+    covered = tables.dot.offsets[0][tables.dot.levels[0] > STROKE]
+    canvas[every[:, :, None], scene.dots()[:, :, None] + covered] = 0
     inner = slice(tables.pad, tables.pad + rules.size)
     return canvas.reshape(count, tables.side, tables.side)[:, inner, inner]
 

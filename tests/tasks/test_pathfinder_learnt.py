@@ -42,9 +42,9 @@ class Setting:
     rate: float
 
 
-EASY = Setting("cpu", 32, "easy", 32, 8, cell=2, channels=48, layers=4, steps=600, batch=32, rate=2e-3)
+EASY = Setting("cpu", 32, "easy", 32, 8, cell=2, channels=64, layers=4, steps=1600, batch=16, rate=2e-3)
 PATH_X = Setting("cuda", 128, "hard", 125, 25, cell=4, channels=64, layers=5, steps=4000, batch=32, rate=1e-3)
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="some 16 times the pixels and twice the dashes: on a GPU")
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="16 times the pixels and twice the dashes, on a GPU")
 
 
 @dataclass(frozen=True)
