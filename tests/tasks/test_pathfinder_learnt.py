@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +40,7 @@ class Setting:
     rate: float
 
 
-EASY = Setting("cpu", 32, "easy", 64, 8, cell=2, channels=48, layers=4, steps=3000, batch=16, rate=2e-3)
+EASY = Setting("cpu", 32, "easy", 64, 8, cell=2, channels=48, layers=4, steps=2100, batch=16, rate=2e-3)
 PATH_X = Setting("cuda", 128, "hard", 125, 25, cell=4, channels=64, layers=5, steps=4000, batch=32, rate=1e-3)
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="16 times the pixels and twice the dashes, on a GPU")
 
@@ -74,19 +72,11 @@ def by_threshold(seen: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor, 
     return dot_distance(numbers[0], ones[0], numbers[1], ones[1])
 
 
-@pytest.fixture(scope="module")
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(
     scope="module",
     params=[pytest.param(EASY, id="pathfinder-easy"), pytest.param(PATH_X, id="path-x", marks=GPU)],
 )
-def learnt(request: pytest.FixtureRequest, two_threads: None) -> Learnt:
+def learnt(request: pytest.FixtureRequest) -> Learnt:
     """Trained on the pictures of one seed, to be tested on those of another."""
     chosen: Setting = request.param
     settings = rules(chosen.size, chosen.difficulty)
