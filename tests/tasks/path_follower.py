@@ -1,10 +1,10 @@
 """A small convolutional network that follows the dashed paths from the dots of Pathfinder, round by round.
 
 In every round the same few convolutions see the picture and the marks of the round before, and mark one dash more of
-each path that begins at a dot. In the end one path is marked where both dots sit on it, and two where they do not, so
-that the label is read from how many pixels are marked. From labels alone a network finds out what is asked for only
-after millions of pictures. While it is trained this one is shown the marks that the drawing knows to be right; tested,
-it sees the picture alone.
+each path that begins at a dot. Where both dots sit on one path it is marked from both ends and no more; where they do
+not, two paths are marked from one end each. So the label is read, by least squares, from how much is marked after every
+round. From labels alone a network finds out what is asked for only after millions of pictures. While it is trained this
+one is shown the marks that the drawing knows to be right; tested, it sees the picture alone.
 
 Legend: n pictures of s x s pixels, c side of a cell in pixels.
 
@@ -40,14 +40,6 @@ class Follower(nn.Module):
             h = h + relu(layer(h))
         return pixel_shuffle(self.mark(h), self.cell) + self.kept * (marks - 0.5)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The last round's marks in 0..1 for pictures uint8 (n, 1, s, s); (n, 1, s, s)."""
-        x = x.float() / 255
-        marks = torch.zeros_like(x)
-        for _ in range(self.rounds):
-            marks = self.round(x, marks).sigmoid()
-        return marks
-
 
 def loss(net: Follower, batch: Drawn, told: float) -> torch.Tensor:
     """Summed over rounds; after round t all that lies within t dashes of a dot is to be marked.
@@ -77,6 +69,14 @@ def train(net: Follower, pictures: Drawn, count: int, size: int, rate: float) ->
 
 
 @torch.no_grad()
-def marked(net: Follower, x: torch.Tensor) -> torch.Tensor:
-    """How many pixels of each picture are marked in the end, (n,)."""
-    return torch.cat([(net(part) > 0.5).sum(dim=(1, 2, 3)) for part in x.split(250)])
+def growth(net: Follower, x: torch.Tensor) -> torch.Tensor:
+    """Marks summed and pixels above 1/2 after every round, and after half as many more; (n, 3 rounds)."""
+    parts = []
+    for part in x.split(250):
+        pixels = part.float() / 255
+        marks, found = torch.zeros_like(pixels), []
+        for _ in range(net.rounds * 3 // 2):
+            marks = net.round(pixels, marks).sigmoid()
+            found += [marks.sum(dim=(1, 2, 3)), (marks > 0.5).sum(dim=(1, 2, 3)).float()]
+        parts.append(torch.stack(found, dim=1))
+    return torch.cat(parts).cpu()
