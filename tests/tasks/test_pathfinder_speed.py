@@ -1,26 +1,25 @@
-"""Drawing a picture takes a twentieth of the original generator's time at most; `pytest -m long -s` prints how long."""
+"""Drawing a hard picture takes at most a twentieth of the time of the original; `pytest -m long -s` says how long."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from typing import Any
 
 import pytest
 
 from harness.tasks.pathfinder_draw import CHUNK, chunk
-from harness.tasks.pathfinder_rules import PATH_DASHES, rules
+from harness.tasks.pathfinder_rules import rules
 
-ORIGINAL_S = 0.3
-"""The fastest that we have seen of the original, per hard picture of 32 x 32 pixels (0.3 to 0.5 s)."""
+ORIGINAL_S = {32: 0.26, 64: 4.1, 128: 3.2, 256: 0.32}
+"""Processor seconds of the published generator (commit ab9c130) per hard picture, with OpenCV's dilation, on one core
+of the machine on which ours take 0.6, 17, 18 and 6 ms: means of 20, 5, 6 and 5 pictures."""
 DRAWS = 5
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("difficulty", PATH_DASHES)
 @pytest.mark.parametrize("size", CHUNK)
-def test_a_picture_takes_a_twentieth_of_the_original_s_time(size: int, difficulty: Any) -> None:
-    drawn = rules(size, difficulty)
+def test_a_picture_takes_a_twentieth_of_the_original_s_time(size: int) -> None:
+    drawn = rules(size, "hard")
     # The first chunk makes the tables that all others share.
     chunk(drawn, 9, 0)
     seconds = []
@@ -30,5 +29,5 @@ def test_a_picture_takes_a_twentieth_of_the_original_s_time(size: int, difficult
         chunk(drawn, 9, number)
         seconds.append((time.process_time() - began) / CHUNK[size])
     middle = statistics.median(seconds)
-    print(f"\n{size} x {size} {difficulty}: {1000 * middle:.2f} ms a picture of one core, {1 / middle:.0f} a second")
-    assert middle * 20 <= ORIGINAL_S
+    print(f"\n{size} x {size}: {1000 * middle:.1f} ms a hard picture, {ORIGINAL_S[size] / middle:.0f} times faster")
+    assert middle * 20 <= ORIGINAL_S[size]
