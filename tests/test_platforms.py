@@ -112,7 +112,7 @@ def missing(self: Path) -> str:
 
 
 def test_pictures_are_drawn_where_processors_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.tasks.pathfinder_draw import pictures
+    from harness.tasks.pathfinder_parallel import pictures
     from harness.tasks.pathfinder_rules import rules
 
     monkeypatch.delattr(os, "sched_getaffinity")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.tasks.cache import write_rows
-from harness.tasks.pathfinder_draw import pictures
 from harness.tasks.pathfinder_files import decode, entries
+from harness.tasks.pathfinder_parallel import pictures
 from harness.tasks.pathfinder_rules import Difficulty, Rules
 from harness.tasks.pathfinder_stamps import stamps
 from harness.tasks.progress import followed, told

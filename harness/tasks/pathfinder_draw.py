@@ -7,15 +7,6 @@ Source: Kim, Linsley, Thakkar and Serre 2020, and the generator they published.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import math
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +19,6 @@ from harness.tasks.pathfinder_stamps import Flags, Integers, Levels, Stamps, sta
 
 CHUNK = {32: 250, 64: 100, 128: 40, 256: 20}
 """Pictures of each size that are drawn together."""
-PARALLEL_FROM = 8
-"""Chunks from which on processes that share the work pay for their start."""
 
 
 @dataclass(frozen=True)
@@ -61,38 +50,6 @@ class Scene:
         every = np.arange(len(self.label))
         last = np.where(self.label == 1, self.first, 1 - self.first)
         return np.stack([self.paths.position[every, self.first, 0], self.paths.position[every, last, -1]], axis=1)
-
-
-def pictures(rules: Rules, seed: int, count: int) -> Iterator[Pictures]:
-    """The first `count` pictures of a seed, in parts; every core that the process may use draws chunks."""
-    numbers = range(math.ceil(count / CHUNK[rules.size]))
-    draw = functools.partial(chunk, rules, seed)
-    left = count
-    with contextlib.ExitStack() as stack:
-        parts: Iterable[Pictures] = map(draw, numbers)
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = min(allowed, len(numbers) // PARALLEL_FROM)
-        if workers > 1:
-            context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(workers, context, initializer=_end_with_the_parent)
-            stack.callback(pool.shutdown, cancel_futures=True)
-            parts = pool.map(draw, numbers)
-        for part in parts:
-            yield part.first(left)
-            left -= len(part.y)
-
-
-def _end_with_the_parent() -> None:
-    """A worker whose parent is killed would wait for work for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def chunk(rules: Rules, seed: int, number: int) -> Pictures:

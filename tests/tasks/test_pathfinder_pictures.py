@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from harness.tasks import pathfinder_draw
-from harness.tasks.pathfinder_draw import CHUNK, Scene, chunk, pictures, scenes
+from harness.tasks.pathfinder_draw import CHUNK, Scene, chunk, scenes
 from harness.tasks.pathfinder_rules import PATH_DASHES, Rules, rules
 from harness.tasks.pathfinder_stamps import DEGREES, FREE, Lists, Stamps
 
 EVERY = [(size, difficulty) for size in CHUNK for difficulty in PATH_DASHES]
 QUICK = [(32, "easy"), (32, "intermediate"), (32, "hard"), (64, "intermediate"), (128, "easy")]
+SETTINGS = [*QUICK, *(pytest.param(*one, marks=pytest.mark.long) for one in EVERY if one not in QUICK)]
+"""The slower ones in the long form."""
+REFERENCE = [("32_hard", 8), ("32_intermediate", 4), ("32_easy", 4), ("128_hard", 4)]
+"""Pictures of the original generator, and how many chunks of ours they are compared with."""
 LIMIT = 4.0
-"""Standard errors. Of the 80 independent comparisons below, one in 200 suites would exceed it by chance, and the seed
+"""Standard errors. Of the 90 independent comparisons below, one in 200 suites would exceed it by chance, and the seed
 is fixed."""
 TABLE = {
     "32_hard": (3750, {"mean": 0.0791, "above 0": 0.3414, "above 63": 0.1256, "above 127": 0.0850}),
@@ -44,7 +47,7 @@ def apart(ours: np.ndarray, theirs: float, error: float) -> float:
     return gap / math.hypot(own, error) if gap else 0.0
 
 
-@pytest.mark.parametrize(("name", "chunks"), [("32_hard", 8), ("32_intermediate", 4), ("32_easy", 4), ("128_hard", 4)])
+@pytest.mark.parametrize(("name", "chunks"), REFERENCE)
 def test_pixels_are_distributed_as_in_the_original(name: str, chunks: int, data_root: Path) -> None:
     size, difficulty = name.split("_")
     drawn = rules(int(size), difficulty)  # type: ignore[arg-type]
@@ -66,7 +69,42 @@ def test_pixels_are_distributed_as_in_the_original(name: str, chunks: int, data_
     assert not far
 
 
-@pytest.mark.parametrize(("size", "difficulty"), QUICK)
+def between_dots(pictures: np.ndarray, radius: float) -> np.ndarray:
+    """The distance of the two dots of each picture (n, s, s), found as the brightest discs; (n,)."""
+    reach = math.ceil(radius)
+    disc = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    # No dash is so wide that it covers a disc half a pixel smaller than a dot.
+    filled = ndimage.grey_erosion(pictures, footprint=(disc <= radius - 0.5)[None], mode="constant", cval=255)
+    found = []
+    for _ in range(2):
+        y, x = np.divmod(filled.reshape(len(filled), -1).argmax(axis=1), filled.shape[2])
+        found.append((y, x))
+        for picture, row, column in zip(filled, y, x, strict=True):
+            rows, columns = np.ogrid[: picture.shape[0], : picture.shape[1]]
+            picture[np.hypot(rows - row, columns - column) <= radius] = 0
+    (y, x), (other_y, other_x) = found
+    return np.hypot(y - other_y, x - other_x)
+
+
+@pytest.mark.parametrize(("name", "chunks"), REFERENCE)
+def test_paths_reach_as_far_as_in_the_original(name: str, chunks: int, data_root: Path) -> None:
+    """From end to end where the dots are on one path, and from path to path where they are not."""
+    size, difficulty = name.split("_")
+    drawn = rules(int(size), difficulty)  # type: ignore[arg-type]
+    parts = [chunk(drawn, 8, number) for number in range(chunks)]
+    y, known = (np.concatenate([getattr(part, key) for part in parts]) for key in ("y", "apart"))
+    x = np.concatenate([part.x for part in parts]).reshape(-1, drawn.size, drawn.size)
+    ours = between_dots(x, drawn.dot_radius)
+    # A dot's brightest pixel lies within a pixel of where it was drawn.
+    assert (abs(ours - np.sqrt(known)) < 2).mean() > 0.99, "the dots are found where they were drawn"
+    with np.load(data_root / "pathfinder_reference.npz", allow_pickle=False) as reference:
+        theirs, labels = between_dots(reference[f"x{name}"], drawn.dot_radius), reference[f"y{name}"]
+    for label in (0, 1):
+        other = theirs[labels == label]
+        assert apart(ours[y == label], other.mean(), other.std(ddof=1) / math.sqrt(len(other))) < LIMIT, label
+
+
+@pytest.mark.parametrize(("size", "difficulty"), SETTINGS)
 def test_both_labels_are_as_frequent(size: int, difficulty: Any) -> None:
     y = np.concatenate([chunk(rules(size, difficulty), 2, number).y for number in range(2)])
     assert abs(y.mean() - 0.5) < LIMIT * 0.5 / math.sqrt(len(y))
@@ -87,7 +125,7 @@ def drawn_with(tables: Stamps, lists: Lists, scene: Scene, picture: int, path: i
     return canvas
 
 
-@pytest.mark.parametrize(("size", "difficulty"), QUICK)
+@pytest.mark.parametrize(("size", "difficulty"), SETTINGS)
 def test_the_label_says_whether_one_path_connects_the_dots(size: int, difficulty: Any) -> None:
     wrong = 0
     for _, scene in scenes(rules(size, difficulty), 3, 0):
@@ -131,7 +169,7 @@ def legal(drawn: Rules, scene: Scene, picture: int) -> None:
     assert abs(math.hypot(y[1] - y[0], x[1] - x[0]) - drawn.seed_distance) <= math.sqrt(0.5), "rounded to whole pixels"
 
 
-@pytest.mark.parametrize(("size", "difficulty"), QUICK)
+@pytest.mark.parametrize(("size", "difficulty"), SETTINGS)
 def test_every_dash_of_a_path_is_allowed_where_it_stands(size: int, difficulty: Any) -> None:
     drawn = rules(size, difficulty)
     for _, scene in scenes(drawn, 4, 0):
@@ -140,9 +178,7 @@ def test_every_dash_of_a_path_is_allowed_where_it_stands(size: int, difficulty: 
             legal(drawn, scene, picture)
 
 
-@pytest.mark.parametrize(
-    ("size", "difficulty"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.long) for one in EVERY)]
-)
+@pytest.mark.parametrize(("size", "difficulty"), SETTINGS)
 def test_every_size_and_difficulty_is_drawn(size: int, difficulty: Any) -> None:
     found = chunk(rules(size, difficulty), 0, 0)
     assert found.x.shape == (CHUNK[size], size * size) and (found.x.max(axis=1) == 255).all()
@@ -153,18 +189,6 @@ def test_margins_are_drawn_per_picture_and_not_by_how_easily_they_succeed() -> N
     counts = np.array([[len(rows) for rows, _ in scenes(rules(128, "easy"), 5, number)] for number in range(3)])
     # A binomial of 120 at 1/2; m = 3 would be some six times rarer if failed attempts drew it anew.
     assert abs(counts.sum(axis=0)[1] - 60) < LIMIT * math.sqrt(120) / 2
-
-
-def test_a_seed_is_the_same_pictures_however_many_are_asked_for_and_whoever_draws(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    drawn = rules(32, "easy")
-    alone = np.concatenate([part.x for part in pictures(drawn, 6, 300)])
-    monkeypatch.setattr(pathfinder_draw, "PARALLEL_FROM", 1)
-    monkeypatch.setattr(pathfinder_draw.os, "sched_getaffinity", lambda _: {0, 1})
-    shared = np.concatenate([part.x for part in pictures(drawn, 6, 400)])
-    assert len(alone) == 300 and (shared[:300] == alone).all()
-    assert (np.concatenate([part.x for part in pictures(drawn, 7, 250)]) != alone[:250]).any()
 
 
 def test_a_seed_keeps_its_bytes() -> None:
