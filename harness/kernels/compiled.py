@@ -77,6 +77,7 @@ class Compiled(Backend):
             request.length,
             tuple((part.shape, part.requires_grad) for part in parts),
             (dtype, parts[0].device, torch.is_grad_enabled()),
+            torch.are_deterministic_algorithms_enabled(),
         )
         kernel: torch.Tensor = run(*parts, request.length)
         return kernel
@@ -92,8 +93,11 @@ def plain(wr: torch.Tensor, wi: torch.Tensor, p: torch.Tensor, xi: torch.Tensor,
 
 
 @functools.cache
-def compiled(length: int, parts: tuple[Any, ...], place: tuple[Any, ...]) -> Callable[..., Any]:
-    """`plain` for these shapes, forward and backward compiled by really running them once."""
+def compiled(length: int, parts: tuple[Any, ...], place: tuple[Any, ...], deterministic: bool) -> Callable[..., Any]:
+    """`plain` for these shapes, forward and backward compiled by really running them once.
+
+    `deterministic` is the state of torch, to which torch.compile ties what it compiles.
+    """
     import torch
     import torch._dynamo
     import torch._inductor.config

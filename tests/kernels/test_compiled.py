@@ -40,6 +40,11 @@ def test_more_shapes_than_dynamo_allows_by_default_are_all_compiled() -> None:
         before = seen.counters["stats"]["unique_graphs"]
         check(Compiled(), request_for("diagonal", "zoh", "float32", Shape(length, 2, 3, 1)))
         assert seen.counters["stats"]["unique_graphs"] == before + 1
+    torch.use_deterministic_algorithms(True)
+    try:
+        check(Compiled(), request_for("diagonal", "zoh", "float32", Shape(11, 2, 3, 1)))
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.long
