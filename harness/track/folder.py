@@ -53,6 +53,8 @@ class Folder:
         self.refused: dict[str, str] = {}
         """Trial id to the reason for which the store, which answers, does not take its record."""
         self._runs: Runs | None = None
+        self._in_doubt = False
+        """A call failed, and what it did is unknown: the store may have done it and its answer been lost."""
         self._shipped: dict[str, Run] = {}
         self._seen: dict[str, _Seen] = {}
         self._remembered: dict[str, Stamp] | None = None
@@ -89,10 +91,12 @@ class Folder:
             self._record(runs, trial_id, paths[trial_id], stamp, final)
         if final:
             self._settle(runs, stamps)
+        if self._in_doubt:
+            self.disconnect()
 
     def disconnect(self) -> None:
         """After a failure: what a lost answer did is unknown, so the runs are found again before the next word."""
-        self._runs = None
+        self._runs, self._in_doubt = None, False
 
     def undelivered(self) -> dict[str, int]:
         """Trial id to the number of committed rows (the end row among them) not known to be in MLflow."""
@@ -143,6 +147,8 @@ class Folder:
             self._tries[trial_id, stamp] += 1
             if self._tries[trial_id, stamp] >= TRIES:
                 self._seen[trial_id] = _Seen(stamp, "", "", 0.0)
+            else:
+                self._in_doubt = True
             return
         self._seen[trial_id] = _Seen(stamp, text, run.status, _ended(taken, stamp))
 
