@@ -121,7 +121,8 @@ def _configure() -> None:
     for name, value in (PATIENCE | WHOLE).items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # Their errors are raised as well, and told in a sentence; a log would print tracebacks.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _knock(uri: str) -> None:
