@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -86,10 +87,14 @@ def test_the_ui_listens_on_loopback_alone(tmp_path: Path) -> None:
     from harness.track import store
 
     store.prepare(store.default(tmp_path / "results"))
-    with started(tmp_path, "ui", "--port", "5917") as server:
-        until(lambda: listening(server))
-        assert exposed(server) == []
-        server.terminate()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with started(tmp_path, "ui", "--port", port) as server:
+        try:
+            until(lambda: listening(server))
+            assert exposed(server) == []
+        finally:
+            server.terminate()
 
 
 def test_an_open_door_would_be_seen() -> None:
