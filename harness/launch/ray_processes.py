@@ -1,11 +1,11 @@
 """What Ray has started on this machine: whether it still lives, and its end.
 
-A killed raylet or GCS makes no call of Ray's fail: Tune would wait for its trials for ever.
+A killed raylet makes no call of Ray's fail: Tune would wait for its trials for ever. Without its other server, the GCS,
+Ray ends the driver itself after a minute; the records stay, and the same command goes on.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import time
 from typing import Any
@@ -14,7 +14,7 @@ import psutil
 
 from harness.launch.ray_settings import ray
 
-VITAL = ("raylet", "gcs_server")
+VITAL = "raylet"
 WATCH_S = 2.0
 
 
@@ -46,13 +46,7 @@ class Processes:
         self._look()
         for process in (one for kind in self.processes.values() for one in kind):
             process.terminate = process.kill
-        if self._dead == "gcs_server":
-            # Ray would ask it for a minute and then end this process.
-            atexit.unregister(ray.shutdown)
-            for process in (one for kind in self.processes.values() for one in kind):
-                process.kill()
-        else:
-            ray.shutdown()
+        ray.shutdown()
         for one in self._below:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
@@ -60,9 +54,8 @@ class Processes:
     def _look(self) -> str:
         if not self.processes:
             return "" if any(one["Alive"] for one in ray.nodes() if one["NodeID"] == self.node) else "node"
-        for kind in VITAL:
-            if any(process.poll() is not None for process in self.processes.get(kind, ())):
-                return kind
+        if any(process.poll() is not None for process in self.processes.get(VITAL, ())):
+            return VITAL
         # Remembered, because what has lost its parent is found no more.
         self._below = [
             one

@@ -112,7 +112,7 @@ CANCELLED = 1e-9
 
 
 def sizes_in_a_model(gradients: Sequence[torch.Tensor]) -> list[float]:
-    """What errors of a model's gradients are relative to: their own largest magnitude, where one cancels that of all.
+    """What errors of a model's gradients are relative to: their own largest magnitude; where one cancels, that of all.
 
     A bias before a batch normalisation has the gradient 0, which no rounding of its terms is relative to.
     """

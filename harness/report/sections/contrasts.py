@@ -108,8 +108,7 @@ def table(name: str, wanted: Contrast, found: Mapping[str, tuple[Mapping[str, An
         notes=(
             "Cannot tell: the interval covers 0, or one seed has none.",
             f"p is of the exact sign-flip test, which fewer than {LEAST_PAIRS_FOR_P} pairs cannot bring below .05.",
-            f"{words.count(len(rows), 'contrast')} on {words.count(len(rows), 'task')}, each read alone: "
-            "nothing corrects for their number.",
+            f"{words.count(len(rows), 'contrast')}, each read alone: nothing corrects for their number.",
         ),
     )
 
