@@ -53,7 +53,10 @@ training = {{steps = {steps}, batch_size = 16, evaluations = 10}}
 """
 TINY = {"length": 32, "state": 8, "steps": 1}
 LONG = {"length": 256, "state": 64}
+SHORT = 40
+"""Trials of ten steps, which have as many evaluations as the long ones."""
 Figures = dict[str, Any]
+Rows = list[records.Row]
 
 
 def study(folder: Path, compare: str = 'basis = ["legs"]', **given: int) -> Path:
@@ -108,38 +111,42 @@ def trivial() -> Figures:
 
 
 def long(seconds: float = 30.0) -> Figures:
-    """Trials of about `seconds`, two in each slot: by `harness run` with MLflow, and in as many plain processes.
+    """Trials of about `seconds`, two in each slot, by `harness run` with MLflow, and in as many plain processes.
 
-    A plain process calls `trial.run` and keeps no record and no checkpoint. The second trials are compared, because
-    during the first ones the driver makes its MLflow database, once for all trials of a folder. All are measured twice,
-    in turns.
+    A plain process calls `trial.run` and keeps no record and no checkpoint. Wall clocks of so long a time drift with
+    the machine by more than what is looked for. So it is taken apart: of what others take from a trial while it
+    computes, each trial's own rows tell, by the share of a processor that it got; and what it does itself for its
+    start, its record and its checkpoints is in the time of a short trial of as many rows. Both are of the later trials,
+    because during the first ones the driver imports MLflow and makes its database, once for a sweep. All is measured
+    twice, in turns.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         steps = lasting(folder, seconds)
-        turns: dict[str, list[list[float]]] = {"plain": [], "local": [], "ray": []}
-        for turn, kind in itertools.product(range(2), turns):
-            own = folder / f"{kind}-{turn}"
-            own.mkdir()
-            path = study(own, repeats=2 * SLOTS, steps=steps, **LONG)
-            if kind == "plain":
-                turns[kind].append(alone(path))
-            else:
-                sweep(own, path, kind, mlflow=True)
-                turns[kind].append(durations(own))
+        shares: dict[str, list[list[float]]] = {"plain": [], "local": [], "ray": []}
+        walls: dict[str, list[list[float]]] = {kind: [] for kind in shares}
+        short: dict[str, list[float]] = {kind: [] for kind in shares}
+        for turn, kind in itertools.product(range(2), shares):
+            one = trials(folder / f"{kind}-{turn}", kind, repeats=2 * SLOTS, steps=steps)
+            shares[kind].append([got(rows) for rows in one])
+            walls[kind].append([lasted(rows) for rows in one])
+            short[kind].append(slot_seconds(trials(folder / f"{kind}-{turn}-short", kind, repeats=SHORT, steps=10)))
     return {
         "steps": steps,
         "trials_at_once": SLOTS,
-        "seconds_of_each_trial": turns,
-        "slower": {kind: later(turns[kind]) / later(turns["plain"]) - 1 for kind in ("local", "ray")},
+        "seconds_of_each_trial": walls,
+        "processor_share_of_each_trial": shares,
+        "slot_seconds_of_a_short_trial": short,
+        "others_take_share": {kind: later(shares["plain"]) / later(shares[kind]) - 1 for kind in ("local", "ray")},
+        "own_s": {kind: statistics.mean(short[kind]) - statistics.mean(short["plain"]) for kind in ("local", "ray")},
     }
 
 
 def server(seconds: float = 30.0) -> Figures:
     """Trials of about `seconds`, two in each slot, by `harness run` without MLflow, and with a slow and a dead server.
 
-    The slow server takes 2 s for each call, the dead one takes calls and answers none. The second trials are compared,
-    because the driver imports MLflow during the first ones, once for a sweep. All are measured twice, in turns. What
+    The slow server takes 2 s for each call, the dead one takes calls and answers none. A trial does nothing with a
+    server itself; what the driver takes from it is in the share of a processor that it got, compared as in `long`. What
     the end of a sweep waits for such a server is no trial's time, and stands beside.
     """
     from track.track_server import Line, Server
@@ -152,27 +159,41 @@ def server(seconds: float = 30.0) -> Figures:
             slow = Line(real.port, delay_s=2.0)
             uris = {"none": "", "slow": slow.uri, "dead": f"http://127.0.0.1:{silent.getsockname()[1]}"}
             steps = lasting(folder, seconds)
-            turns: dict[str, list[list[float]]] = {kind: [] for kind in uris}
+            shares: dict[str, list[list[float]]] = {kind: [] for kind in uris}
+            walls: dict[str, list[list[float]]] = {kind: [] for kind in uris}
             waits: dict[str, list[float]] = {kind: [] for kind in uris}
             for turn, (kind, uri) in itertools.product(range(2), uris.items()):
                 own = folder / f"{kind}-{turn}"
                 own.mkdir()
                 path = study(own, repeats=2 * SLOTS, steps=steps, **LONG)
                 waits[kind].append(sweep(own, path, "local", bool(uri), uri)["after_the_last_trial_s"])
-                turns[kind].append(durations(own))
+                shares[kind].append([got(rows) for rows in recorded(own)])
+                walls[kind].append([lasted(rows) for rows in recorded(own)])
     return {
         "steps": steps,
         "trials_at_once": SLOTS,
         "calls": slow.calls,
-        "seconds_of_each_trial": turns,
+        "seconds_of_each_trial": walls,
+        "processor_share_of_each_trial": shares,
         "after_the_last_trial_s": waits,
-        "slower": {kind: later(turns[kind]) / later(turns["none"]) - 1 for kind in ("slow", "dead")},
+        "others_take_share": {kind: later(shares["none"]) / later(shares[kind]) - 1 for kind in ("slow", "dead")},
     }
+
+
+def trials(folder: Path, kind: str, repeats: int, steps: int) -> list[Rows]:
+    """The rows of each trial of a study, in the order in which they began, by `kind`: plain, local or ray."""
+    folder.mkdir()
+    path = study(folder, repeats=repeats, steps=steps, **LONG)
+    if kind == "plain":
+        return alone(path)
+    sweep(folder, path, kind, mlflow=True)
+    return recorded(folder)
 
 
 def lasting(folder: Path, seconds: float) -> int:
     """Steps that take so long in a plain process, one in each slot."""
-    return round(400 * seconds / statistics.mean(alone(study(folder, repeats=2 * SLOTS, steps=400, **LONG))[SLOTS:]))
+    every = alone(study(folder, repeats=2 * SLOTS, steps=400, **LONG))
+    return round(400 * seconds / statistics.mean(lasted(rows) for rows in every[SLOTS:]))
 
 
 def later(turns: list[list[float]]) -> float:
@@ -180,32 +201,50 @@ def later(turns: list[list[float]]) -> float:
     return statistics.mean(one for turn in turns for one in turn[SLOTS:])
 
 
-def durations(folder: Path) -> list[float]:
-    """Seconds from header to end of each trial of the study in `folder`, in the order in which they began."""
-    every = [records.read(one) for one in (folder / "results" / "study").glob("*.jsonl")]
-    times = sorted((one.header["created"], one.end["time"]) for one in every if one.end)
-    return [end - begin for begin, end in times]
+def got(rows: Rows) -> float:
+    """The share of a processor that a trial got, the mean between its evaluations."""
+    return statistics.mean(float(row["value"]) for row in rows if row.get("name") == "cpu_utilization_percentage") / 100
 
 
-def alone(path: Path) -> list[float]:
-    """Seconds of each trial of a study, in the order in which they began, in a plain process for each slot."""
+def began(rows: Rows) -> float:
+    return float(next(row["created"] for row in rows if row["row"] == "header"))
+
+
+def lasted(rows: Rows) -> float:
+    """Seconds from header to end."""
+    return float(rows[-1]["time"]) - began(rows)
+
+
+def slot_seconds(every: list[Rows]) -> float:
+    """What each trial of the later half takes of its slot, with its start."""
+    half = every[len(every) // 2 :]
+    return (max(float(rows[-1]["time"]) for rows in half) - began(half[0])) * SLOTS / len(half)
+
+
+def recorded(folder: Path) -> list[Rows]:
+    """The rows of each trial of the study in `folder`, in the order in which they began."""
+    paths = (folder / "results" / "study").glob("*.jsonl")
+    return sorted(([json.loads(line) for line in path.read_text().splitlines()] for path in paths), key=began)
+
+
+def alone(path: Path) -> list[Rows]:
+    """The rows of each trial of a study, in the order in which they began, in a plain process for each slot."""
     command, variables = [sys.executable, __file__, "--job", str(path)], {**os.environ, "PYTHONPATH": str(ROOT)}
     processes = [
         subprocess.Popen([*command, str(slot)], stdout=subprocess.PIPE, text=True, env=variables)
         for slot in range(SLOTS)
     ]
-    times = sorted(tuple(one) for process in processes for one in json.loads(process.communicate()[0]))
-    return [end - begin for begin, end in times]
+    return sorted((rows for process in processes for rows in json.loads(process.communicate()[0])), key=began)
 
 
 def job(path: Path, slot: int) -> None:
-    """What a plain process does: its share of the trials, and the times of their header and end rows."""
-    times = []
+    """What a plain process does: its share of the trials, whose rows it says at the end."""
+    every = []
     for one in list(plan(read(path)).jobs())[slot::SLOTS]:
-        rows: list[records.Row] = []
+        rows: Rows = []
         assert trial.run(one, rows.append, threads=1) == "done"
-        times.append([next(row["created"] for row in rows if row["row"] == "header"), rows[-1]["time"]])
-    print(json.dumps(times))
+        every.append(rows)
+    print(json.dumps(every))
 
 
 def planned() -> Figures:
@@ -262,11 +301,10 @@ def verdicts(kept: Figures) -> Figures:
     for executor in ("local", "ray"):
         if tiny := parts.get("trivial", {}).get(f"{executor}, with MLflow"):
             found[f"a trivial trial, {executor}, s"] = tiny["seconds_a_trial"]
-            if "long" in parts:
-                # A start is in no long trial's time; in its slot, a whole trivial trial takes longer than one.
-                start = SLOTS * tiny["trials_s"] / tiny["trials"]
-                found[f"added to a 60 s trial, {executor}, share"] = parts["long"]["slower"][executor] + start / 60
-    for kind, share in parts.get("server", {}).get("slower", {}).items():
+        if "long" in parts:
+            own, others = parts["long"]["own_s"][executor] / 60, parts["long"]["others_take_share"][executor]
+            found[f"added to a 60 s trial, {executor}, share"] = own + others
+    for kind, share in parts.get("server", {}).get("others_take_share", {}).items():
         found[f"added to a 60 s trial by a {kind} server, share"] = share
     if "plan" in parts:
         found["plan of 100,000 trials, s"] = max(one["cpu_s"] for one in parts["plan"].values())

@@ -27,6 +27,8 @@ from harness.records import Row, decode
 
 PRELOAD = ("harness.launch.warm", "harness.launch.child")
 """Loaded by the fork server once, beside the runner's module, which brings torch with it."""
+FAMILY_S = 10.0
+"""How long what a child has started is known, in seconds; finding it reads of every process of the machine."""
 _starting = threading.Lock()
 
 
@@ -55,6 +57,8 @@ class Child:
         self._open = True
         self.last_beat = self.last_work = time.monotonic()
         self.peak_memory_bytes: int | None = None
+        self._family: list[psutil.Process] = []
+        self._next_family = 0.0
 
     def wait(self, seconds: float) -> None:
         """Until something arrives, the child ends, or the time is over."""
@@ -107,10 +111,12 @@ class Child:
         """Resident memory of the child and of what it started."""
         total = 0
         with contextlib.suppress(psutil.Error):
-            process = psutil.Process(self._process.pid)
-            for one in (process, *process.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    total += one.memory_info().rss
+            if (now := time.monotonic()) >= self._next_family:
+                process = psutil.Process(self._process.pid)
+                self._family, self._next_family = [process, *process.children(recursive=True)], now + FAMILY_S
+        for one in self._family:
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
         self.peak_memory_bytes = max(self.peak_memory_bytes or 0, total)
         return total
 
