@@ -53,7 +53,7 @@ training = {{steps = {steps}, batch_size = 16, evaluations = 10}}
 """
 TINY = {"length": 32, "state": 8, "steps": 1}
 LONG = {"length": 256, "state": 64}
-SHORT = 40
+SHORT = 80
 """Trials of ten steps, which have as many evaluations as the long ones."""
 Figures = dict[str, Any]
 Rows = list[records.Row]
@@ -110,27 +110,23 @@ def trivial() -> Figures:
     return found
 
 
-def long(seconds: float = 30.0) -> Figures:
+def long(seconds: float = 60.0) -> Figures:
     """Trials of about `seconds`, two in each slot, by `harness run` with MLflow, and in as many plain processes.
 
     A plain process calls `trial.run` and keeps no record and no checkpoint. Wall clocks of so long a time drift with
     the machine by more than what is looked for. So it is taken apart: of what others take from a trial while it
     computes, each trial's own rows tell, by the share of a processor that it got; and what it does itself for its
     start, its record and its checkpoints is in the time of a short trial of as many rows. Both are of the later trials,
-    because during the first ones the driver imports MLflow and makes its database, once for a sweep. All is measured
-    twice, in turns.
+    because during the first ones the driver imports MLflow and makes its database, once for a sweep.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         steps = lasting(folder, seconds)
-        shares: dict[str, list[list[float]]] = {"plain": [], "local": [], "ray": []}
-        walls: dict[str, list[list[float]]] = {kind: [] for kind in shares}
-        short: dict[str, list[float]] = {kind: [] for kind in shares}
-        for turn, kind in itertools.product(range(2), shares):
-            one = trials(folder / f"{kind}-{turn}", kind, repeats=2 * SLOTS, steps=steps)
-            shares[kind].append([got(rows) for rows in one])
-            walls[kind].append([lasted(rows) for rows in one])
-            short[kind].append(slot_seconds(trials(folder / f"{kind}-{turn}-short", kind, repeats=SHORT, steps=10)))
+        shares, walls, short = {}, {}, {}
+        for kind in ("plain", "local", "ray"):
+            every = trials(folder / kind, kind, repeats=2 * SLOTS, steps=steps)
+            shares[kind], walls[kind] = [got(rows) for rows in every], [lasted(rows) for rows in every]
+            short[kind] = slot_seconds(trials(folder / f"{kind}-short", kind, repeats=SHORT, steps=10))
     return {
         "steps": steps,
         "trials_at_once": SLOTS,
@@ -138,11 +134,11 @@ def long(seconds: float = 30.0) -> Figures:
         "processor_share_of_each_trial": shares,
         "slot_seconds_of_a_short_trial": short,
         "others_take_share": {kind: later(shares["plain"]) / later(shares[kind]) - 1 for kind in ("local", "ray")},
-        "own_s": {kind: statistics.mean(short[kind]) - statistics.mean(short["plain"]) for kind in ("local", "ray")},
+        "own_s": {kind: short[kind] - short["plain"] for kind in ("local", "ray")},
     }
 
 
-def server(seconds: float = 30.0) -> Figures:
+def server(seconds: float = 60.0) -> Figures:
     """Trials of about `seconds`, two in each slot, by `harness run` without MLflow, and with a slow and a dead server.
 
     The slow server takes 2 s for each call, the dead one takes calls and answers none. A trial does nothing with a
@@ -159,16 +155,14 @@ def server(seconds: float = 30.0) -> Figures:
             slow = Line(real.port, delay_s=2.0)
             uris = {"none": "", "slow": slow.uri, "dead": f"http://127.0.0.1:{silent.getsockname()[1]}"}
             steps = lasting(folder, seconds)
-            shares: dict[str, list[list[float]]] = {kind: [] for kind in uris}
-            walls: dict[str, list[list[float]]] = {kind: [] for kind in uris}
-            waits: dict[str, list[float]] = {kind: [] for kind in uris}
-            for turn, (kind, uri) in itertools.product(range(2), uris.items()):
-                own = folder / f"{kind}-{turn}"
+            shares, walls, waits = {}, {}, {}
+            for kind, uri in uris.items():
+                own = folder / kind
                 own.mkdir()
                 path = study(own, repeats=2 * SLOTS, steps=steps, **LONG)
-                waits[kind].append(sweep(own, path, "local", bool(uri), uri)["after_the_last_trial_s"])
-                shares[kind].append([got(rows) for rows in recorded(own)])
-                walls[kind].append([lasted(rows) for rows in recorded(own)])
+                waits[kind] = sweep(own, path, "local", bool(uri), uri)["after_the_last_trial_s"]
+                every = recorded(own)
+                shares[kind], walls[kind] = [got(rows) for rows in every], [lasted(rows) for rows in every]
     return {
         "steps": steps,
         "trials_at_once": SLOTS,
@@ -196,9 +190,9 @@ def lasting(folder: Path, seconds: float) -> int:
     return round(400 * seconds / statistics.mean(lasted(rows) for rows in every[SLOTS:]))
 
 
-def later(turns: list[list[float]]) -> float:
+def later(every: list[float]) -> float:
     """The mean of the second trials of each slot."""
-    return statistics.mean(one for turn in turns for one in turn[SLOTS:])
+    return statistics.mean(every[SLOTS:])
 
 
 def got(rows: Rows) -> float:

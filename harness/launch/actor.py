@@ -1,6 +1,6 @@
 """The Tune trainable: a thin actor that supervises trials, one after another, wherever Ray has put it.
 
-A step lasts about a second and returns the rows of that time. Tune takes the next step once the driver has written
+A step lasts about two seconds and returns the rows of that time. Tune takes the next step once the driver has written
 them, so that what is stored here is never more than a step ahead of the record. The actor never imports torch.
 """
 
@@ -28,7 +28,7 @@ from harness.launch.stop import FROM_OUTSIDE, GO, alive
 from harness.launch.store import Checkpoints, Store
 from harness.launch.supervise import INTERRUPTED, Attempt
 
-STEP_S = 1.0
+STEP_S = 2.0
 STORE_TRIES = 3
 """Times that the last checkpoint of a trial that was cut is offered to a store that fails."""
 

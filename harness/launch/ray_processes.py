@@ -16,6 +16,8 @@ from harness.launch.ray_settings import ray
 
 VITAL = "raylet"
 WATCH_S = 2.0
+BELOW_S = 10.0
+"""How often what Ray's processes have started is noted; finding it reads of every process of the machine."""
 
 
 class Processes:
@@ -28,13 +30,18 @@ class Processes:
         self.node = ray.get_runtime_context().get_node_id()
         self._below: list[psutil.Process] = []
         self._dead = ""
-        self._looked = 0.0
+        self._looked = self._noted = 0.0
+        for process in self.processes.get("log_monitor", ()):
+            # It carries what workers print to a driver that wants it; this one does not.
+            process.kill()
 
     def dead(self, every_s: float = WATCH_S) -> str:
         """What has died, so that no trial goes on; empty while nothing has. Looks again after `every_s`."""
         if not self._dead and time.monotonic() - self._looked > every_s:
             self._dead = self._look()
             self._looked = time.monotonic()
+            if self._looked - self._noted > BELOW_S:
+                self._note()
         return self._dead
 
     def end(self) -> None:
@@ -43,7 +50,7 @@ class Processes:
         Ray would ask each of its processes to end and wait a second, since they are deaf to that (`stop.deaf`); and
         what a killed raylet has started lives on for minutes.
         """
-        self._look()
+        self._note()
         for process in (one for kind in self.processes.values() for one in kind):
             process.terminate = process.kill
         ray.shutdown()
@@ -54,9 +61,13 @@ class Processes:
     def _look(self) -> str:
         if not self.processes:
             return "" if any(one["Alive"] for one in ray.nodes() if one["NodeID"] == self.node) else "node"
-        if any(process.poll() is not None for process in self.processes.get(VITAL, ())):
-            return VITAL
-        # Remembered, because what has lost its parent is found no more.
+        return VITAL if any(process.poll() is not None for process in self.processes.get(VITAL, ())) else ""
+
+    def _note(self) -> None:
+        """Note what Ray's processes have started, unless one is dead: what has lost its parent is found no more."""
+        if not self.processes or self._look():
+            return
+        self._noted = time.monotonic()
         self._below = [
             one
             for kind in self.processes.values()
@@ -64,4 +75,3 @@ class Processes:
             if process.poll() is None
             for one in psutil.Process(process.pid).children(recursive=True)
         ]
-        return ""

@@ -20,7 +20,7 @@ from harness.launch.process import Child, kernel_kills
 from harness.launch.stop import GO, KILL, Level
 from harness.launch.stopping import Watch
 
-TICK_S = 0.2
+TICK_S = 0.5
 INTERRUPTED = "interrupted"
 
 

@@ -35,7 +35,7 @@ class Mirror:
         folders: Sequence[Path],
         uri: str,
         *,
-        interval_s: float = 2.0,
+        interval_s: float = 8.0,
         patience_s: float = 30.0,
         thorough: bool = False,
         only: Mapping[Path, Collection[str]] | None = None,
