@@ -107,3 +107,17 @@ def test_the_parts_of_a_step_are_shown_with_its_rate_and_sum_to_one(tmp_path: Pa
     assert data.loc["all", "sequences/s"] == 4.0
     said = only(section(tmp_path, "verdict"))
     assert said.headline.startswith("Kernel, convolution and linear layers take 80.0 %")
+
+
+def test_rates_of_several_devices_are_never_in_one_sentence(tmp_path: Path) -> None:
+    parts = {f"auto/{name}": share for name, share in SHARES.items()}
+    step = {"name": "recipe", "direction": "both", "batch": 8, "run": {"auto/profiled_s": 2.2}, "parts": parts}
+    throughput(tmp_path, {"auto": [2.0] * 4}, length=256, lengths=(256, 512), **step)
+    folder = throughput(tmp_path, {"auto": [4.0] * 4}, length=512, lengths=(256, 512), **step)
+    for record in folder.glob("*.jsonl"):
+        if '"length":512' in (written := record.read_text()):
+            record.write_text(written.replace('"name":"a processor"', '"name":"another"'))
+    said = spoken(only(section(tmp_path, "verdict")))
+    assert "Sequences a second on a processor: 256 4.00. Sequences a second on another: 512 2.00. " in said
+    table = next(one for one in only(section(tmp_path, "throughput")).tables if one.name.endswith("-parts"))
+    assert list(table.data.loc[table.data["pass"] == "all", "device"]) == ["a processor", "another"]

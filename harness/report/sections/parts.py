@@ -53,9 +53,13 @@ def profiled(study: Study, rows: Sequence[Timing]) -> list[Profiled]:
 def parts_table(stem: str, study: Study, rows: Sequence[Timing]) -> Table | None:
     """Three rows for each profiled contestant: all, forward, backward; None where nothing was profiled."""
     table: list[dict[str, Any]] = []
-    for one in profiled(study, rows):
+    found = profiled(study, rows)
+    several = len({one.timing.device for one in found}) > 1
+    for one in found:
         row = one.timing
-        about = dict(zip(study.axes, row.arm, strict=True)) | {"contestant": row.backend}
+        about = dict(zip(study.axes, row.arm, strict=True))
+        about |= {"device": row.device} if several else {}
+        about |= {"contestant": row.backend}
         timed = {"batch": row.sizes["batch"], "length": row.sizes["length"], "step s": row.median}
         timed |= {"profiled s": one.seconds, "sequences/s": one.rate}
         whole = {part: one.whole(part) for part in PARTS}
@@ -89,11 +93,13 @@ def parts_findings(study: Study, rows: Sequence[Timing]) -> list[str]:
         return []
     essential = {words.arm_name(one.timing.arm): sum(map(one.whole, ESSENTIAL)) for one in found}
     least, most = (pick(essential, key=lambda name: essential[name]) for pick in (min, max))
-    rates = "; ".join(f"{words.arm_name(one.timing.arm)} {plain(one.rate)}" for one in found)
+    rates: dict[str, list[str]] = {}
+    for one in found:
+        rates.setdefault(one.timing.device, []).append(f"{words.arm_name(one.timing.arm)} {plain(one.rate)}")
     return [
         f"Kernel, convolution and linear layers take {_share(essential[least])} ({least}) to "
         f"{_share(essential[most])} ({most}) of a step.",
-        f"Sequences a second: {rates}.",
+        *(f"Sequences a second on {device}: {'; '.join(each)}." for device, each in rates.items()),
     ]
 
 
