@@ -86,10 +86,13 @@ def readout(seen: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor) -> to
     params=[pytest.param(EASY, id="pathfinder-easy"), pytest.param(PATH_X, id="path-x", marks=GPU)],
 )
 def learnt(request: pytest.FixtureRequest) -> Learnt:
-    """Trained on the pictures of one seed, to be tested on those of another."""
+    """Trained on the pictures of one seed, to be tested on those of another.
+
+    The readout was chosen on the pictures of seed 2, so those are not asked.
+    """
     chosen: Setting = request.param
     settings = rules(chosen.size, chosen.difficulty)
-    seen, unseen = drawn(settings, 1, chosen.train_chunks), drawn(settings, 2, chosen.test_chunks)
+    seen, unseen = drawn(settings, 1, chosen.train_chunks), drawn(settings, 3, chosen.test_chunks)
     torch.manual_seed(0)
     net = Follower(settings.path_dashes, chosen.cell, chosen.channels, chosen.layers).to(chosen.device)
     train(net, seen.to(chosen.device), chosen.steps, chosen.batch, chosen.rate)
