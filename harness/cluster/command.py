@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from harness.errors import UsageError
 
@@ -24,8 +24,13 @@ class Command:
     storage: str | None = None
 
     def words(self, *more: str) -> list[str]:
-        """The command, `more` at its end. Raises UsageError where the tracking URI holds a password."""
-        if self.tracking_uri and urlsplit(self.tracking_uri).password is not None:
+        """The command, `more` at its end. Raises UsageError where the tracking URI or the storage holds a password."""
+        if self.storage and _secret(self.storage):
+            raise UsageError(
+                "--storage has a name or a password in it, which a launch file must not; give credentials in the "
+                "environment where the sweep runs."
+            )
+        if self.tracking_uri and _secret(self.tracking_uri):
             raise UsageError(
                 "--tracking-uri holds a password, which a launch file must not; set MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD where the sweep runs."
@@ -36,3 +41,10 @@ class Command:
         given = (("--data-root", self.data_root), ("--tracking-uri", self.tracking_uri), ("--storage", self.storage))
         made += [word for option, value in given if value for word in (option, value)]
         return [*made, *(["--smoke"] if self.smoke else []), *more]
+
+
+def _secret(uri: str) -> bool:
+    """Whether a URI has a password in it, before its host or among its options."""
+    parts = urlsplit(uri)
+    named = any("password" in name or "secret" in name for name in map(str.lower, parse_qs(parts.query)))
+    return parts.password is not None or named

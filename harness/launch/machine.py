@@ -61,7 +61,7 @@ def slots(sweep: Sweep, wanted: int | None) -> int:
     )
     fits = [int(cpus() / processors)] if processors > 0 else []
     if share > 0:
-        fits.append(int(len(gpus()) / share))
+        fits.append(int(len(gpus()) / share) if share >= 1 else len(gpus()) * sharers(share))
     return wanted or max(1, min(fits, default=cpus()))
 
 
@@ -75,11 +75,16 @@ def hidden_gpus(sweep: Sweep) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ""} if sweep.gpus_per_trial <= 0 and not sweep.exclusive else {}
 
 
+def sharers(share: float) -> int:
+    """How many trials of a share below one a single GPU holds."""
+    return int(1 / share + 1e-9)
+
+
 def gpu_of(slot: int, share: float) -> dict[str, str]:
     """The variable that shows slot number `slot` its GPUs; shares below one put several slots on one GPU."""
     names = gpus()
     if share <= 0 or not names:
         return {}
-    first = int(slot * share)
-    chosen = [names[index % len(names)] for index in range(first, first + max(1, round(share)))]
+    first, count = (slot // sharers(share), 1) if share < 1 else (slot * int(share), int(share))
+    chosen = [names[index % len(names)] for index in range(first, first + count)]
     return {"CUDA_VISIBLE_DEVICES": ",".join(chosen)}

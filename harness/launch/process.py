@@ -28,7 +28,9 @@ from harness.records import Row, decode
 PRELOAD = ("harness.launch.warm", "harness.launch.child")
 """Loaded by the fork server once, beside the runner's module, which brings torch with it."""
 FAMILY_S = 10.0
-"""How long what a child has started is known, in seconds; finding it reads of every process of the machine."""
+"""How often what a child has started is looked for, in seconds; that reads of every process of the machine."""
+LIMITED_S = 1.0
+"""The same where its memory has a limit."""
 _starting = threading.Lock()
 
 
@@ -57,6 +59,7 @@ class Child:
         self._open = True
         self.last_beat = self.last_work = time.monotonic()
         self.peak_memory_bytes: int | None = None
+        self._family_s = FAMILY_S if task["memory_bytes"] is None else LIMITED_S
         self._family: list[psutil.Process] = []
         self._next_family = 0.0
 
@@ -113,7 +116,7 @@ class Child:
         with contextlib.suppress(psutil.Error):
             if (now := time.monotonic()) >= self._next_family:
                 process = psutil.Process(self._process.pid)
-                self._family, self._next_family = [process, *process.children(recursive=True)], now + FAMILY_S
+                self._family, self._next_family = [process, *process.children(recursive=True)], now + self._family_s
         for one in self._family:
             with contextlib.suppress(psutil.Error):
                 total += one.memory_info().rss

@@ -88,8 +88,7 @@ class Searching:
             if state is None or (print_ and state.fingerprint and state.fingerprint != print_):
                 return None
             if state.status not in records.FINISHED and not (
-                state.status in FAILED
-                and earlier(self.given.folder, state.trial_id).failures >= self.given.max_attempts
+                state.status in FAILED and earlier(self.given.folder, state.trial_id).used_up(self.given.max_attempts)
             ):
                 return None
             ended.append(state)

@@ -59,6 +59,7 @@ class Folder:
         self._seen: dict[str, _Seen] = {}
         self._remembered: dict[str, Stamp] | None = None
         self._tries: Counter[tuple[str, Stamp]] = Counter()
+        self._given_up: set[str] = set()
         self._started_ns = time.time_ns() - TICK_NS
 
     def ship(self, final: bool, deadline: float) -> None:
@@ -77,6 +78,9 @@ class Folder:
         ):
             self._remembered = stamps
             return
+        if any(stamps.get(trial_id) != self._seen[trial_id].stamp for trial_id in self._given_up):
+            # It is to be sent anew, and an answer that was lost may have made its run.
+            self.disconnect()
         runs = self._runs or self._connect(stamps)
         if runs is None:
             return
@@ -121,6 +125,7 @@ class Folder:
         runs = Runs(store.client(self.uri), self.path.name, artifacts, ours)
         self._remembered = None
         self._seen.clear()
+        self._given_up.clear()
         if runs.remembered == _fingerprint(stamps) and not self.thorough:
             self._remembered = stamps
             return None
@@ -147,6 +152,7 @@ class Folder:
             self._tries[trial_id, stamp] += 1
             if self._tries[trial_id, stamp] >= TRIES:
                 self._seen[trial_id] = _Seen(stamp, "", "", 0.0)
+                self._given_up.add(trial_id)
             else:
                 self._in_doubt = True
             return

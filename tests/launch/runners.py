@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -123,6 +125,11 @@ def _hogs(emit: Emit) -> None:
         time.sleep(0.01)
 
 
+def _starts_a_hog(emit: Emit) -> None:
+    with subprocess.Popen([sys.executable, "-c", "kept = b'1' * (3 << 29); import time; time.sleep(60)"]):
+        pass
+
+
 def _no_memory(emit: Emit) -> None:
     raise MemoryError("of the toy")
 
@@ -163,6 +170,7 @@ FAULTS: dict[str, Callable[[Emit], Any]] = {
     "holds_the_lock": _holds_the_lock,
     "sleeps": _sleeps,
     "hogs": _hogs,
+    "starts_a_hog": _starts_a_hog,
     "no_memory": _no_memory,
     "killed": _killed,
     "loses_its_supervisor": _loses_its_supervisor,

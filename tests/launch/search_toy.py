@@ -88,7 +88,7 @@ def run(
 ) -> str:
     """Emits a falling error on validation whose last value is the distance of lr from 0.003 in decades.
 
-    A weight decay above a half diverges where the labels of the file say so, and a large lr raises.
+    A weight decay above a half diverges where the labels of the file say so, a large lr raises or has no memory.
     """
     spec, labels = job["spec"], job["ablation"]["labels"]
     training = spec["training"]
@@ -100,6 +100,8 @@ def run(
         emit({"row": "attempt", "attempt": attempt, "resumed_step": 0, "history": list(history), "time": time.time()})
     if "raises" in labels and training["lr"] > 1e-2:
         raise ValueError("the trial's own mistake")
+    if "no memory" in labels and training["lr"] > 1e-2:
+        raise MemoryError("of the toy")
     final = abs(math.log10(training["lr"] / 3e-3)) + 0.1 * (spec["basis"]["name"] == "legt")
     nan_from = 2 if "nan" in labels and training["weight_decay"] > 0.5 else EVALUATIONS + 1
     for number in range(1, EVALUATIONS + 1):

@@ -59,6 +59,7 @@ def test_a_trial_that_ends_leaves_a_whole_record(tmp_path: Path) -> None:
         ("freezes", {"hang_s": SOON_S}, "timeout", "no sign of life"),
         ("holds_the_lock", {"hang_s": SOON_S}, "timeout", "no sign of life"),
         ("hogs", {"memory_bytes": 1 << 30}, "out_of_memory", "of 1.00 GiB allowed"),
+        ("starts_a_hog", {"memory_bytes": 1 << 30}, "out_of_memory", "of 1.00 GiB allowed"),
     ],
 )
 def test_a_fault_becomes_one_end_row_with_its_reason(

@@ -194,6 +194,16 @@ def test_a_configuration_that_fails_for_good_does_not_hold_its_arm_up(tmp_path: 
     assert len(stage(made.folder, "tuning")) == 8 and len(stage(made.folder, "confirmation")) == 4
 
 
+def test_a_configuration_that_does_not_fit_into_memory_does_not_hold_its_arm_up(tmp_path: Path) -> None:
+    """Its second failure is its last, whatever is allowed: it had half the micro-batches."""
+    change = ("repeats = 2", 'repeats = 2\nlabels = ["no memory"]')
+    made = toy(tmp_path / "toy", lambda text: text.replace(*change), max_attempts=3)
+    assert run([made], options()) == 1
+    failed = [record for record in stage(made.folder, "tuning") if record.status == "out_of_memory"]
+    assert failed and {(record.end or {})["attempt"] for record in failed} == {2}
+    assert len(stage(made.folder, "tuning")) == 8 and len(stage(made.folder, "confirmation")) == 4
+
+
 def test_shards_deal_out_arms(tmp_path: Path) -> None:
     folder = tmp_path / "toy"
     for part, name in ((1, "legs"), (2, "legt")):

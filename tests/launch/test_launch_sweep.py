@@ -168,6 +168,26 @@ def test_a_trial_sees_the_gpus_that_it_asked_for(
     assert record.header["gpus"] == seen
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.25, [0, 0, 0, 0, 1, 1, 1, 1]),
+        (0.3, [0, 0, 0, 1, 1, 1]),
+        (0.4, [0, 0, 1, 1]),
+        (0.6, [0, 1]),
+        (1, [0, 1]),
+        (2, ["0,1"]),
+    ],
+)
+def test_no_gpu_holds_more_than_one_of_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, shown: list[object]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    count = machine.slots(sweep(tmp_path, job(1), gpus_per_trial=share, cpus_per_trial=1e-3), None)
+    told = [machine.gpu_of(slot, share)["CUDA_VISIBLE_DEVICES"] for slot in range(count)]
+    assert told == list(map(str, shown))
+
+
 def test_a_timing_sees_what_its_driver_sees(tmp_path: Path) -> None:
     [task] = due(sweep(tmp_path, job(1), exclusive=True), options()).tasks
     assert task["environment"] == {}

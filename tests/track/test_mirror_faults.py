@@ -15,6 +15,9 @@ from track_server import Line, application
 from harness import records
 from harness.errors import EnvironmentProblem
 from harness.track import Mirror, push
+from harness.track.folder import TRIES
+from harness.track.runs import Run, Runs
+from harness.track.snapshot import Snapshot
 
 pytestmark = pytest.mark.fault
 ADVICE = {
@@ -105,6 +108,34 @@ def test_answers_that_are_lost_make_no_second_run_and_no_second_row(every: int, 
     line.fault = ""
     assert shown(line.uri, folder.name) == told(folder)
     assert len(Reader(line.uri, folder.name).runs("sweep")) == 1
+
+
+def test_a_run_whose_making_was_never_confirmed_is_found_before_its_record_is_sent_anew(
+    line: Line, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused till the last try, whose answer alone is lost: the mirror gives up, and the run is there."""
+    create, left = Runs._create, iter(range(TRIES))
+
+    def unconfirmed(runs: Runs, taken: Snapshot) -> Run:
+        number = next(left, TRIES)
+        if number < TRIES - 1:
+            raise RuntimeError("refused")
+        made = create(runs, taken)
+        if number < TRIES:
+            raise RuntimeError("the answer was lost")
+        return made
+
+    monkeypatch.setattr(Runs, "_create", unconfirmed)
+    folder.mkdir()
+    with Mirror([folder], line.uri, interval_s=0.05) as mirror:
+        writer = records.Writer(folder, trial_id(1))
+        for row in (header(1), metric(0), checkpoint(0)):
+            writer.write(row)
+        until(lambda: next(iter(mirror._folders))._given_up == {trial_id(1)})
+        for row in (metric(1), checkpoint(1), end()):
+            writer.write(row)
+    assert mirror.message() == ""
+    assert shown(line.uri, folder.name) == told(folder)
 
 
 def test_a_slow_server_keeps_nobody_waiting(line: Line, folder: Path) -> None:
