@@ -6,13 +6,23 @@ import re
 import tomllib
 import unicodedata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic_core import PydanticCustomError
 
 from harness.errors import UsageError, did_you_mean
 
 SECTIONS = ("fixed", "compare", "resources")
+
+
+def _share_or_whole(gpus: float) -> float:
+    if gpus > 1 and gpus != int(gpus):
+        raise PydanticCustomError("gpus", "a trial takes a share of one GPU, or a whole number of them")
+    return gpus
+
+
+Gpus = Annotated[float, Field(ge=0), AfterValidator(_share_or_whole)]
 
 
 class ArmResources(BaseModel):
@@ -23,7 +33,7 @@ class ArmResources(BaseModel):
     only: dict[str, str | int | float] = Field(min_length=1)
     """Axis to label, as under [compare]."""
     cpus_per_trial: float | None = Field(default=None, gt=0)
-    gpus_per_trial: float | None = Field(default=None, ge=0)
+    gpus_per_trial: Gpus | None = None
     timeout_minutes: float | None = Field(default=None, gt=0)
     memory_gib: float | None = Field(default=None, gt=0)
 
@@ -34,7 +44,7 @@ class Resources(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     cpus_per_trial: float = Field(default=1.0, gt=0)
-    gpus_per_trial: float = Field(default=0.0, ge=0)
+    gpus_per_trial: Gpus = 0.0
     """A training trial that asks for no GPU sees none; a share such as 0.25 is scheduled, not enforced."""
     timeout_minutes: float | None = Field(default=None, gt=0)
     silent_minutes: float = Field(default=60.0, gt=0)

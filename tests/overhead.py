@@ -117,7 +117,8 @@ def long(seconds: float = 60.0) -> Figures:
     the machine by more than what is looked for. So it is taken apart: of what others take from a trial while it
     computes, each trial's own rows tell, by the share of a processor that it got; and what it does itself for its
     start, its record and its checkpoints is in the time of a short trial of as many rows. Both are of the later trials,
-    because during the first ones the driver imports MLflow and makes its database, once for a sweep.
+    because during the first ones the driver imports MLflow and makes its database, once for a sweep; what others take
+    from the first ones stands beside.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -134,6 +135,7 @@ def long(seconds: float = 60.0) -> Figures:
         "processor_share_of_each_trial": shares,
         "slot_seconds_of_a_short_trial": short,
         "others_take_share": {kind: later(shares["plain"]) / later(shares[kind]) - 1 for kind in ("local", "ray")},
+        "of_the_first_share": {kind: first(shares["plain"]) / first(shares[kind]) - 1 for kind in ("local", "ray")},
         "own_s": {kind: short[kind] - short["plain"] for kind in ("local", "ray")},
     }
 
@@ -193,6 +195,11 @@ def lasting(folder: Path, seconds: float) -> int:
 def later(every: list[float]) -> float:
     """The mean of the second trials of each slot."""
     return statistics.mean(every[SLOTS:])
+
+
+def first(every: list[float]) -> float:
+    """The mean of the first trial of each slot."""
+    return statistics.mean(every[:SLOTS])
 
 
 def got(rows: Rows) -> float:

@@ -94,6 +94,7 @@ def test_push_and_pull_give_back_the_same_bytes(finished: Path) -> None:
         (["run", "study.toml", "--set", "training.stepz=3"], 2, "no parameter 'stepz'"),
         (["run", "study.toml", "--set", 'task="image"'], 3, "cifar10_gray.npz"),
         (["run", "study.toml", "--set", "resources.gpus_per_trial=2", "--executor", "local"], 3, "GPU"),
+        (["plan", "study.toml", "--set", "resources.gpus_per_trial=1.5"], 2, "is 1.5: a trial takes a share of one"),
         (["retry", "study.toml", "--status", "lost"], 2, "Unknown status 'lost'"),
         (["trial", "study.toml", "ffff"], 2, "plans no trial 'ffff'"),
         (["report", "nothing"], 2, "no records of 'nothing'"),
