@@ -48,7 +48,7 @@ MAY = {
     "track": (BASE, {"mlflow"}),
     "launch": (BASE | {"plan", "search", "space", "trial", "track"}, {"ray", "optuna", "psutil", "pyarrow", "rich"}),
     "cluster": ({"ablation", "errors"}, {"jinja2"}),
-    "report": (BASE | {"bases"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
+    "report": (BASE | {"bases", "spec"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
     "cli": (EVERY, {"typer", "rich"}),
 }
 """Room to (rooms it may import, third-party packages it may import). `ssm` reads only the contract of tasks."""
