@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"errors", "registry", "records", "environment", "randomness", "contrast", "platforms"}
+BASE = {"errors", "registry", "records", "environment", "randomness", "contrast", "labels", "platforms"}
 TABLES = {"bases", "kernels", "ssm", "tasks", "training", "throughput"}
 EVERY = {path.stem for path in (ROOT / "harness").iterdir() if not path.name.startswith("_")}
 
@@ -20,6 +20,7 @@ MAY = {
     "platforms": ({"errors"}, set()),
     "randomness": (set(), {"numpy"}),
     "records": ({"errors"}, set()),
+    "labels": (set(), set()),
     "environment": ({"errors"}, {"torch"}),
     "contrast": ({"errors"}, set()),
     "ablation": ({"errors"}, {"pydantic"}),

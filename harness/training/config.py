@@ -52,8 +52,9 @@ class AdamW:
     """`evaluations` scores the test split at every evaluation too, as the official code does (split `test_curve`)."""
     accumulate: int = 1
     """Micro-batches that a batch is taken in, one after another, to save memory. The result is that of the whole
-    batch, but for rounding, where nothing looks across examples: batch statistics are those of a micro-batch,
-    dropout draws in another order, and a loss over steps that differ in number weighs micro-batches alike."""
+    batch, but for rounding, where nothing looks across examples: batch statistics are those of a micro-batch (a
+    label, harness/labels.py), dropout draws in another order, and a loss over steps that differ in number weighs
+    micro-batches alike."""
     precision: Literal["float32", "bf16-linear"] = "float32"
     """`bf16-linear`: encoder, channel mixing and head multiply in bfloat16; kernels and convolutions stay float32."""
     compile: bool = False
