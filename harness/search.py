@@ -58,7 +58,7 @@ class Candidates:
     def id(self) -> str:
         """12 hex digits of all that its trials share: what neither a tuned value nor its consequences decide."""
         corners = list(self.tune.corners())
-        first, last = (self.at(corners[at]).choices for at in (0, -1))
+        first, last = (self.at(corners[at]).hashed for at in (0, -1))
         tuned = {(axis, name) for axis, _, name in (path.partition(".") for path in corners[0])}
         shared = {
             axis: {

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from harness import __version__, environment
+from harness import __version__, environment, labels
 from harness.bases import BASES
 from harness.errors import Diverged, HarnessError, Interrupted, Unsupported, no_space
 from harness.kernels import KERNELS
@@ -123,6 +123,7 @@ def _train(call: Call) -> None:
         parts = _build(call.job["spec"], ("task", "basis", "dt", "model", "backend", "training"), header)
         task, basis, timescale, config, backend, recipe = parts
         header["labels"] = [label for part in (timescale, config, recipe) for label in getattr(part, "labels", ())]
+        header["labels"] += labels.of_parts_together(call.job["spec"])
         header["task"] |= {"title": task.title, "suite": task.suite}
         header["task"] |= {"primary": task.primary, "higher_is_better": task.higher_is_better}
         provenance = task.provenance(call.data_root)

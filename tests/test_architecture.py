@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"errors", "registry", "records", "environment", "randomness", "contrast", "platforms"}
+BASE = {"errors", "registry", "records", "environment", "randomness", "contrast", "labels", "platforms"}
 TABLES = {"bases", "kernels", "ssm", "tasks", "training", "throughput"}
 EVERY = {path.stem for path in (ROOT / "harness").iterdir() if not path.name.startswith("_")}
 
@@ -20,6 +20,7 @@ MAY = {
     "platforms": ({"errors"}, set()),
     "randomness": (set(), {"numpy"}),
     "records": ({"errors"}, set()),
+    "labels": (set(), set()),
     "environment": ({"errors"}, {"torch"}),
     "contrast": ({"errors"}, set()),
     "ablation": ({"errors"}, {"pydantic"}),
@@ -48,7 +49,7 @@ MAY = {
     "track": (BASE, {"mlflow"}),
     "launch": (BASE | {"plan", "search", "space", "trial", "track"}, {"ray", "optuna", "psutil", "pyarrow", "rich"}),
     "cluster": ({"ablation", "errors"}, {"jinja2"}),
-    "report": (BASE | {"bases"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
+    "report": (BASE | {"bases", "spec"}, {"numpy", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "markupsafe"}),
     "cli": (EVERY, {"typer", "rich"}),
 }
 """Room to (rooms it may import, third-party packages it may import). `ssm` reads only the contract of tasks."""

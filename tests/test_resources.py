@@ -85,6 +85,16 @@ def test_arms_that_cannot_fit_are_named_before_they_start(tmp_path: Path, batch:
     assert len(warned) == arms and all("model.d_model 64 cannot fit" in one for one in warned)
 
 
+@pytest.mark.parametrize(("norm", "advised"), [("layer", True), ("none", True), ("batch", False)])
+def test_micro_batches_are_advised_only_where_the_result_stays(norm: str, advised: bool, tmp_path: Path) -> None:
+    text = FILE.replace("batch_size = 64", "batch_size = 1600").replace(
+        "[compare]", f'model.norm = "{norm}"\n\n[compare]'
+    )
+    [first, *_] = too_large(*planned(tmp_path, text), here=False)
+    assert first.endswith("Lower training.batch_size, or set training.accumulate.") == advised
+    assert "Lower training.batch_size" in first
+
+
 def test_accumulation_makes_an_arm_fit(tmp_path: Path) -> None:
     text = FILE.replace("batch_size = 64", "batch_size = 6400, accumulate = 100")
     assert not list(too_large(*planned(tmp_path, text), here=False))

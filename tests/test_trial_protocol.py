@@ -85,6 +85,15 @@ def test_leaving_out_every_example_is_refused_in_a_sentence() -> None:
     assert end["status"] == "error" and end["reason"].startswith("training.eval_drop_last leaves nothing of the 10")
 
 
+@pytest.mark.parametrize(
+    ("norm", "accumulate", "said"),
+    [("batch", 2, ["batch statistics of micro-batches, 2 to a batch"]), ("batch", 1, []), ("layer", 2, [])],
+)
+def test_batch_statistics_of_micro_batches_are_a_label(norm: str, accumulate: int, said: list[str]) -> None:
+    rows = rows_of(model={"norm": norm}, accumulate=accumulate)
+    assert rows[-1]["status"] == "done" and rows[1]["labels"] == said
+
+
 def test_labels_of_model_and_timescale_are_in_the_record() -> None:
     rows = rows_of(model={"norm_over_padding": True}, dt={"min": 1e-5, "transform": "softplus", "floor": 1e-4})
     assert rows[1]["labels"] == ["dt floored at 0.0001", "batch statistics over padding, as in the official code"]

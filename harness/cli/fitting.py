@@ -31,8 +31,15 @@ def too_large(planned: Plan, sweep: Sweep, here: bool) -> Iterator[str]:
                 arm = ", ".join(f"{axis} {label}" for axis, label in trial.arm.labels.items()) or planned.ablation.name
                 yield (
                     f"{arm} cannot fit: a trial takes at least {needed / 2**30:.1f} GiB, and {whose} "
-                    f"{limit / 2**30:.1f} GiB. Lower training.batch_size, or set training.accumulate."
+                    f"{limit / 2**30:.1f} GiB. {_advice(trial.arm)}"
                 )
+
+
+def _advice(arm: Arm) -> str:
+    """What makes an arm fit; micro-batches only where they leave the result as it is."""
+    if arm.choices["model"].get("norm") == "batch":
+        return "Lower training.batch_size (training.accumulate would take batch statistics of micro-batches)."
+    return "Lower training.batch_size, or set training.accumulate."
 
 
 def least_bytes(arm: Arm) -> int:

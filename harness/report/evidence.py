@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.labels import of_parts_together
 from harness.records import Record
 
 Arm = tuple[str, ...]
@@ -220,7 +221,11 @@ class Study:
             for trial in self.trials
             for label in trial.header.get("data", {}).get("labels", [])
         ]
-        parts = [label for trial in self.trials for label in trial.header.get("labels", [])]
+        parts = [
+            label
+            for trial in self.trials
+            for label in [*trial.header.get("labels", []), *of_parts_together(trial.spec)]
+        ]
         return list(dict.fromkeys(map(str, [*(self.ablation.get("labels") or []), *data, *parts])))
 
 

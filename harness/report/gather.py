@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.records import Record, State
 from harness.report import searches
 from harness.report.evidence import Study, Trial, canonical
+from harness.spec import comparable
 
 BESIDE_THE_TRIAL = ("question", "expect", "labels", "repeats", "tolerance", "compare", "tune", "resources")
 """Keys of the file that do not reach into a trial of an arm: a `--set` of one leaves the trials comparable."""
@@ -77,7 +78,7 @@ def _study(group: list[Record]) -> Study:
     kept = []
     for trial in searches.final([Trial(record) for record in own]):
         arm = canonical(trial.labels)
-        rest = canonical({key: value for key, value in trial.spec.items() if key != "seed"})
+        rest = canonical({key: value for key, value in comparable(trial.spec).items() if key != "seed"})
         if tuned and trial.stage != searches.CONFIRMATION and arm not in identity:
             continue
         if _fits(trial, ablation) and identity.setdefault(arm, rest) == rest and (arm, trial.seed) not in taken:
@@ -101,7 +102,7 @@ def _form(record: Record, tuned: Set[str]) -> str:
     The settings count beside the spec, because a compared part writes out defaults that follow from its level (the
     discretisation from the structure), which cannot be told from a parameter that was set for one arm alone.
     """
-    ablation, spec = record.header["ablation"], record.header["spec"]
+    ablation, spec = record.header["ablation"], comparable(record.header["spec"])
     compared = {str(axis).partition(".")[0] for axis in ablation["compare"]} | tuned
     compared |= {*(ablation.get("cases") or []), *(ablation.get("preset_axes") or [])}
     shared = {key: value for key, value in spec.items() if key != "seed" and key not in compared}

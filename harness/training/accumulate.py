@@ -34,15 +34,15 @@ def split(batch: Batch, parts: int) -> Iterator[Batch]:
 
 
 def after(recipe: AdamW, history: Sequence[Mapping[str, str]], batch_statistics: bool) -> AdamW:
-    """The recipe of an attempt after those in `history`: for each that ran out of memory, twice the micro-batches.
+    """The recipe of an attempt after those in `history`: for each that ran out of memory, micro-batches half as large.
 
-    The effective batch stays, so it is doubled only while it divides the batch, and not at all where a model takes
-    statistics over the batch, which would become those of a micro-batch.
+    Of an odd number the larger half is taken, and the last micro-batch is smaller. The effective batch stays. Nothing
+    changes where a model takes statistics over the batch, which would become those of a micro-batch.
     """
     if batch_statistics:
         return recipe
-    parts = recipe.accumulate
+    size = math.ceil(recipe.batch_size / recipe.accumulate)
     for _ in range(sum(end["status"] == "out_of_memory" for end in history)):
-        if recipe.batch_size % (2 * parts) == 0:
-            parts *= 2
+        size = math.ceil(size / 2)
+    parts = math.ceil(recipe.batch_size / size)
     return recipe if parts == recipe.accumulate else dataclasses.replace(recipe, accumulate=parts)

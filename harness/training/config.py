@@ -52,8 +52,9 @@ class AdamW:
     """`evaluations` scores the test split at every evaluation too, as the official code does (split `test_curve`)."""
     accumulate: int = 1
     """Micro-batches that a batch is taken in, one after another, to save memory. The result is that of the whole
-    batch, but for rounding, where nothing looks across examples: batch statistics are those of a micro-batch,
-    dropout draws in another order, and a loss over steps that differ in number weighs micro-batches alike."""
+    batch, but for rounding, where nothing looks across examples: batch statistics are those of a micro-batch (a
+    label, harness/labels.py), dropout draws in another order, and a loss over steps that differ in number weighs
+    micro-batches alike."""
     precision: Literal["float32", "bf16-linear"] = "float32"
     """`bf16-linear`: encoder, channel mixing and head multiply in bfloat16; kernels and convolutions stay float32."""
     compile: bool = False
@@ -80,11 +81,7 @@ class AdamW:
                 f"training.warmup_steps is {self.warmup_steps}; it must be below training.steps, which is {self.steps}."
             )
         self._check_schedule()
-        if self.batch_size % self.accumulate:
-            raise UsageError(
-                f"training.accumulate is {self.accumulate}; it must divide training.batch_size, which is "
-                f"{self.batch_size}."
-            )
+        self._check_accumulate()
         if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
             raise UsageError(
                 f"training.clip_grad_norm is {self.clip_grad_norm}; it must be above 0 (leave it out for no clipping)."
@@ -101,6 +98,15 @@ class AdamW:
             "linear layers in bfloat16": self.precision == "bf16-linear",
         }
         return tuple(label for label, holds in found.items() if holds)
+
+    def _check_accumulate(self) -> None:
+        """Micro-batches are of one size, but for a smaller last one."""
+        parts = math.ceil(self.batch_size / math.ceil(self.batch_size / self.accumulate))
+        if parts != self.accumulate:
+            raise UsageError(
+                f"training.accumulate is {self.accumulate}, but training.batch_size {self.batch_size} makes no such "
+                f"number of micro-batches that are equal but for a smaller last one; the nearest below is {parts}."
+            )
 
     def _check_schedule(self) -> None:
         assert self.schedule_steps is not None

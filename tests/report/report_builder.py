@@ -105,9 +105,12 @@ def trial(
     reason: str = "",
     references: Mapping[str, float] = {"chance": 0.1, "zero": 0.6},
     run: Mapping[str, float] = {},
+    test: Mapping[str, float] = {},
     **about: Any,
 ) -> Path:
-    """A training record whose primary test metric is `score`, with curves, references, windows and `run` metrics."""
+    """A training record whose primary test metric is `score`, with curves, references, windows, `run` metrics and
+    further `test` metrics.
+    """
     head = header(**about)
     primary = head["task"]["primary"]
     dt = head["spec"]["dt"]
@@ -123,6 +126,7 @@ def trial(
         rows += [metric("loss", loss, step, "train"), metric(primary, score * (1 + 1 / step), step, "val")]
     rows += [metric(name, value, 40, "run") for name, value in run.items()]
     if status == "done":
+        rows += [metric(name, value, 40, "test") for name, value in test.items()]
         rows += [metric(primary, score, 40, "test"), metric("train_s", 11.0, 40, "run", "s")]
         rows += [metric("sequences_per_s", 220.0, 40, "run"), metric("parameters", 1234.0, 40, "run")]
     return write(results, [*rows, end(status, reason)])

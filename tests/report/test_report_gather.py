@@ -37,6 +37,15 @@ def test_records_of_an_earlier_form_of_the_file_are_set_aside(tmp_path: Path) ->
     assert (len(study.trials), study.set_aside) == (12, 1)
 
 
+def test_a_record_with_a_field_that_older_ones_lack_is_of_the_same_study(tmp_path: Path) -> None:
+    folder = sweep(tmp_path, rmse, seeds=2, levels=LEVELS)
+    newer = sorted(folder.glob("*.jsonl"))[0]
+    newer.write_text(newer.read_text().replace('"steps":40}', '"steps":40,"compile":false}', 1))
+    assert '"compile":false' in newer.read_text()
+    (study,) = studies(tmp_path)
+    assert (len(study.trials), study.set_aside) == (4, 0)
+
+
 def test_an_arm_run_with_another_budget_is_set_aside_and_said_to_be(tmp_path: Path) -> None:
     sweep(tmp_path, rmse, seeds=2, levels=LEVELS, primary="legt - legs")
     trial(tmp_path, 0.1, levels=LEVELS, arm={"basis": "legt"}, seed=5, repeats=2, primary="legt - legs", **SHORT)

@@ -17,6 +17,7 @@ from harness.report.section import Table, number
 from harness.report.sections.lra_averages import TASKS, WITHOUT_PATH_X, published_without_path_x
 
 BASES = ["legs", "fout"]
+ERROR = "accuracy_standard_error"
 
 
 def write(
@@ -127,6 +128,28 @@ def test_an_arm_that_lacks_a_task_has_no_average(tmp_path: Path) -> None:
 def test_an_average_of_one_seed_says_so_instead_of_an_interval(tmp_path: Path) -> None:
     write(tmp_path, ladder, seeds=1, escaped=True)
     assert number(1)(row(tmp_path)["Average of 6"]) == "62.5 (one seed)"
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "spec", "said"),
+    [
+        # 834 examples at p = .6: sqrt(.6 .4 / 834) is 1.7 points.
+        (0.6, math.sqrt(0.6 * 0.4 / 834), "null", "834 test examples give each accuracy a binomial standard error"),
+        (0.6, math.sqrt(0.6 * 0.4 / 834), "2000", "ListOps: 834 test examples"),
+        (1.0, 0.0, "2000", "ListOps: 2,000 test examples"),
+        (0.6, None, "2000", "ListOps: 2,000 test examples"),
+        (1.0, 0.0, "null", None),
+    ],
+)
+def test_the_error_of_the_test_set_is_told_by_what_the_record_has(
+    score: float, error: float | None, spec: str, said: str | None, tmp_path: Path
+) -> None:
+    write(tmp_path, lambda *_: score, ["ListOps"], seeds=1, test={} if error is None else {ERROR: error})
+    for path in (tmp_path / "study").glob("*.jsonl"):
+        path.write_text(path.read_text().replace('"lag":64}', f'"lag":64,"test":{spec}}}', 1))
+    notes = [note for note in table(tmp_path).notes if "binomial" in note]
+    assert len(notes) == (said is not None) and all(str(said) in note for note in notes)
+    assert score == 1.0 or "up to 1." in notes[0]
 
 
 def test_labels_of_the_data_say_whose_they_are_where_there_are_several_tasks(tmp_path: Path) -> None:

@@ -121,3 +121,14 @@ def test_rates_of_several_devices_are_never_in_one_sentence(tmp_path: Path) -> N
     assert "Sequences a second on a processor: 256 4.00. Sequences a second on another: 512 2.00. " in said
     table = next(one for one in only(section(tmp_path, "throughput")).tables if one.name.endswith("-parts"))
     assert list(table.data.loc[table.data["pass"] == "all", "device"]) == ["a processor", "another"]
+
+
+@pytest.mark.parametrize(("norm", "accumulate", "told"), [("batch", 4, True), ("batch", 1, False), ("layer", 4, False)])
+def test_a_step_in_micro_batches_with_batch_statistics_says_so(
+    norm: str, accumulate: int, told: bool, tmp_path: Path
+) -> None:
+    timing = {"name": "recipe", "architecture": {"norm": norm}, "accumulate": accumulate, "batch": 8}
+    throughput(tmp_path, {"reference": [0.01] * 4}, **timing)
+    said = "batch statistics of micro-batches, 4 to a batch"
+    assert (said in studies(tmp_path)[0].labels) == told
+    assert (f"{said}." in only(section(tmp_path, "throughput")).tables[0].notes) == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from harness.bases import BASES
+from harness.errors import UsageError
 from harness.kernels.backend import Backend, Request, StateSpace
 from harness.kernels.reference import Reference
 from harness.registry import lookup
@@ -118,13 +120,40 @@ def test_bf16_answers_are_those_of_float32_to_its_own_rounding() -> None:
         (8, 2, ["error", "out_of_memory", "interrupted"], False, 4),
         (8, 1, ["out_of_memory"] * 2, False, 4),
         (8, 1, ["out_of_memory"] * 9, False, 8),
-        (6, 2, ["out_of_memory"], False, 2),
+        (6, 2, ["out_of_memory"], False, 3),
+        (7, 1, ["out_of_memory"], False, 2),
+        (7, 1, ["out_of_memory"] * 2, False, 4),
+        (5, 1, ["out_of_memory"] * 2, False, 3),
+        (5, 1, ["out_of_memory"] * 9, False, 5),
+        (1, 1, ["out_of_memory"], False, 1),
         (8, 1, ["out_of_memory"], True, 1),
     ],
 )
-def test_an_attempt_after_memory_ran_out_takes_twice_the_micro_batches_of_the_same_batch(
+def test_an_attempt_after_memory_ran_out_takes_half_the_micro_batch_of_the_same_batch(
     batch_size: int, accumulate: int, past: list[str], batch_statistics: bool, taken: int
 ) -> None:
     recipe = AdamW(batch_size=batch_size, accumulate=accumulate)
     found = after(recipe, [{"status": status} for status in past], batch_statistics)
     assert (found.accumulate, found.batch_size) == (taken, batch_size)
+
+
+@pytest.mark.parametrize("batch_size", range(1, 40))
+def test_every_attempt_takes_a_smaller_micro_batch_until_it_is_one_example(batch_size: int) -> None:
+    largest = [batch_size]
+    for past in range(1, 8):
+        parts = after(AdamW(batch_size=batch_size), [{"status": "out_of_memory"}] * past, False).accumulate
+        examples = torch.zeros(batch_size, 1)
+        sizes = [len(one.y) for one in split(Batch(examples, examples[:, 0], None), parts)]
+        assert sum(sizes) == batch_size and len(sizes) == parts
+        largest.append(max(sizes))
+    assert largest[-1] == 1
+    assert all(one < before or before == 1 for before, one in itertools.pairwise(largest))
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate", "nearest"), [(9, 4, 3), (4, 8, 4)])
+def test_a_number_of_micro_batches_that_a_batch_does_not_make_is_refused(
+    batch_size: int, accumulate: int, nearest: int
+) -> None:
+    assert AdamW(batch_size=9, accumulate=2).accumulate == 2
+    with pytest.raises(UsageError, match=f"the nearest below is {nearest}"):
+        AdamW(batch_size=batch_size, accumulate=accumulate)

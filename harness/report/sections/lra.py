@@ -127,13 +127,13 @@ def solved(trials: list[Trial]) -> str | None:
 
 
 def _sampling(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:
-    """The error that the size of the test set alone gives, where the spec states that size."""
+    """The error that the size of the test set alone gives, where the record or its spec tells that size."""
     said: dict[str, tuple[float, int]] = {}
     for places in trials.values():
         for title, members in places.items():
             for trial in members:
-                size = trial.spec["task"].get("test")
-                if isinstance(size, int) and size > 0 and trial.score == trial.score:
+                size = _test_examples(trial)
+                if size and trial.score == trial.score:
                     error = 100 * binomial_standard_error(trial.score, size)
                     said[title] = max((error, size), said.get(title, (0.0, size)))
     return [
@@ -141,6 +141,18 @@ def _sampling(trials: dict[Arm, dict[str, list[Trial]]]) -> list[str]:
         f"which the arms of one seed share in part because they see the same examples."
         for title, (error, size) in said.items()
     ]
+
+
+def _test_examples(trial: Trial) -> int:
+    """M = p (1 - p) / error^2 of the recorded test accuracy p, else the spec's; 0 where neither tells it.
+
+    A spec may leave the size to the task (the whole set), and an accuracy of 0 or 1 has no error to tell it by.
+    """
+    p, error = trial.last("test", "accuracy"), trial.last("test", "accuracy_standard_error")
+    if error > 0:
+        return round(p * (1 - p) / error**2)
+    size = trial.spec["task"].get("test")
+    return size if isinstance(size, int) else 0
 
 
 def _published(rows: pd.DataFrame) -> Part:
