@@ -26,7 +26,7 @@ Real = TypeVar("Real", bound=np.floating)
 class Delay(Regression):
     """Output the input `lag` samples later; the input is band-limited white noise (Gu et al. 2022).
 
-    The paper's size is length 4000, lag 1000; the default keeps its ratio at a quarter of it.
+    The defaults are the paper's settings.
     """
 
     version: ClassVar[int] = 1
@@ -34,8 +34,8 @@ class Delay(Regression):
     suite: ClassVar[Literal["lra", "synthetic"]] = "synthetic"
     per_step: ClassVar[bool] = True
 
-    length: int = 1000
-    lag: int = 250
+    length: int = 4000
+    lag: int = 1000
     band: float = 0.25
     """Highest frequency, in cycles per sample; 0.5 is the Nyquist frequency."""
     rms: float = 0.5
