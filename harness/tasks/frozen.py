@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Real = NDArray[np.float64]
 
+FROZEN = ("legs", "legt", "fout")
+"""The bases whose frozen state spaces are among the references of a task."""
+
 
 def kernel(A: Real, B: Real, dt: float, length: int) -> Real:
     """K (N, L) of A (N, N) and B (N,), by doubling: the next columns are Abar^m times the m that are there."""

@@ -17,7 +17,8 @@ from harness.tasks.cache import cached
 from harness.tasks.classification import Classification, label_references
 from harness.tasks.files import Arrays, DataFile, digest, fingerprint, locate
 from harness.tasks.listops_files import FILES, SPLITS, read
-from harness.tasks.listops_trees import TOKENS, Integers, Rules, Trees, generate
+from harness.tasks.listops_generate import generate
+from harness.tasks.listops_trees import TOKENS, Integers, Rules, Trees
 from harness.tasks.task import Data, Inputs, Provenance, check_at_least
 
 LRA_RULES = Rules(max_depth=10, max_args=10, min_length=500, max_length=2000)

@@ -10,15 +10,10 @@ Source: Tay et al., Long Range Arena, `lra_benchmarks/data/listops.py`.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from harness.errors import UsageError
-from harness.tasks.progress import told
 
 TOKENS = ("<pad>", *"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]")
 """Token of each id."""
@@ -27,7 +22,6 @@ FIRST_OPERATOR = TOKENS.index("[MIN")
 CLOSE = TOKENS.index("]")
 
 TREES_PER_CHUNK = 4096
-FRUITLESS_CHUNKS = 64
 
 Integers = NDArray[np.int64]
 
@@ -69,39 +63,9 @@ class Level:
         return Level(self.tree[here], self.symbol[here], self.arguments[here])
 
 
-def generate(rules: Rules, count: int, seed: int) -> Trees:
-    """The first `count` distinct trees of a seed. Raises UsageError when the rules allow fewer."""
-    seen: set[bytes] = set()
-    tokens: list[NDArray[np.uint8]] = []
-    values: list[int] = []
-    fruitless = 0
-    for chunk in itertools.count():
-        before = len(tokens)
-        told("generating trees", before, count)
-        found = _chunk(rules, seed, chunk)
-        ends = np.cumsum(found.lengths)
-        for start, end, value in zip(ends - found.lengths, ends, found.values, strict=True):
-            tree = found.tokens[start:end]
-            name = hashlib.blake2b(tree.tobytes(), digest_size=16).digest()
-            if name not in seen:
-                seen.add(name)
-                tokens.append(tree)
-                values.append(int(value))
-            if len(tokens) == count:
-                lengths = np.array([len(tree) for tree in tokens], dtype=np.int64)
-                return Trees(np.concatenate(tokens), lengths, np.array(values, dtype=np.uint8))
-        fruitless = fruitless + 1 if len(tokens) == before else 0
-        if fruitless == FRUITLESS_CHUNKS:
-            raise UsageError(
-                f"ListOps found only {len(tokens)} distinct trees with {rules.min_length} < tokens < "
-                f"{rules.max_length}, but {count} are asked for; widen the lengths, or ask for fewer examples."
-            )
-    raise AssertionError("the chunks never end")
-
-
-def _chunk(rules: Rules, seed: int, chunk: int) -> Trees:
+def chunk(rules: Rules, seed: int, number: int) -> Trees:
     """The trees that pass among TREES_PER_CHUNK; a chunk depends on no other, so chunks can be drawn in parallel."""
-    levels, size = grow(rules, np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(chunk,))))
+    levels, size = grow(rules, np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
     kept = (size > rules.min_length) & (size < rules.max_length)
     levels = [level.of(kept) for level in levels]
     if not kept.any():

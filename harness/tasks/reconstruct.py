@@ -17,12 +17,10 @@ from harness.bases import BASES
 from harness.errors import UsageError
 from harness.registry import lookup
 from harness.tasks.files import fingerprint
-from harness.tasks.frozen import kernel, unexplained
+from harness.tasks.frozen import FROZEN, kernel, unexplained
 from harness.tasks.noise import band_limited_noise, check_noise, noise_factor
 from harness.tasks.regression import Regression, root_mean_square
 from harness.tasks.task import Data, Inputs, Provenance, check_at_least
-
-FROZEN = ("legs", "legt", "fout")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     aclImdb_v1.tar.gz                       as downloaded, read without being unpacked
     aclImdb/{train,test}/{neg,pos}/*.txt    <id>_<rating>.txt; neg is rated 1 to 4, pos 7 to 10
-    imdb_{train,test}.jsonl.xz              {"id": 0, "label": 0, "rating": 3, "text": "..."} a line
+    imdb_{train,test}.jsonl[.xz]            {"id": 0, "label": 0, "rating": 3, "text": "..."} a line
 
 Source: Maas, Daly, Pham, Huang, Ng, Potts 2011, "Learning Word Vectors for Sentiment Analysis".
 """
@@ -31,7 +31,8 @@ CLASSES = ("neg", "pos")
 REVIEWS = 25_000
 """In each official split, half of each class."""
 FOLDERS = tuple(f"{split}/{name}" for split in SPLITS for name in CLASSES)
-LINES = "imdb_{}.jsonl.xz"
+LINES = ("imdb_{}.jsonl.xz", "imdb_{}.jsonl")
+"""Names of the files of lines, compressed and plain; both splits have the same form."""
 ARCHIVE = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 OFFICIAL = {
     (ARCHIVE,),
@@ -40,13 +41,17 @@ OFFICIAL = {
         "dc53253f7ffef614a8707ee8de7a474a044b306578064d5270fa28637f3540ca",
     ),
     (
+        "1ea166b3831822ed9b0fef099f9a445c3c93b3dcc1a572dd89c9fa3fea4f1cf8",
+        "bfbc6f6c6ceabd8178b6ea4efa8cf49b948159afe7b25e4ec2cdae1d58a85b5f",
+    ),
+    (
         "640e919239cced17511831ad9dd18cc211460fe1e8c9f874ebd361f5c9b6f82f",
         "02cf117bee3a49feb0a29c6a297d899c4d9e1f296b2c7c03c402048474ae3fb5",
         "88a3bba9c502b88cb5a88370c2a9a09043dbb8c7b3b1ba4e8337522f9907614a",
         "e8d2d77d849a728ecc2e7935fae21dcc147a908c1966deb2a154e52b7d56a833",
     ),
 }
-"""`identity` of the copies known to hold the official reviews, byte for byte: packed, as lines, unpacked."""
+"""`identity` of the copies known to hold the official reviews: packed, lines compressed and plain, unpacked."""
 
 _NAME = re.compile(r"(\d+)_(\d+)\.txt")
 _ORIGIN = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz (84 MB)"
@@ -76,8 +81,8 @@ def identity(path: Path) -> tuple[str, ...]:
     """The digests of everything that is read; raises EnvironmentProblem when a part is not there."""
     if path.is_dir():
         parts = [path / folder for folder in FOLDERS]
-    elif path.suffix == ".xz":
-        parts = [path.with_name(LINES.format(split)) for split in SPLITS]
+    elif _has_lines(path):
+        parts = [_of_lines(path, split) for split in SPLITS]
     else:
         parts = [path]
     for part in parts:
@@ -89,7 +94,7 @@ def identity(path: Path) -> tuple[str, ...]:
 def read(path: Path) -> dict[str, Reviews]:
     """Both splits, each by label and number. Raises UsageError naming file and line of what is not right."""
     identity(path)
-    entries = _folder(path) if path.is_dir() else _lines(path) if path.suffix == ".xz" else _archive(path)
+    entries = _folder(path) if path.is_dir() else _lines(path) if _has_lines(path) else _archive(path)
     found: dict[str, dict[tuple[int, int], bytes]] = {split: {} for split in SPLITS}
     for review in followed(entries, "reading the reviews", 2 * REVIEWS):
         if not (1, 7)[review.label] <= review.rating <= (4, 10)[review.label]:
@@ -154,12 +159,21 @@ def _named(folder: str, name: str, text: bytes, place: str) -> _Review:
     return _Review(split, CLASSES.index(label), int(match[1]), int(match[2]), text, place)
 
 
+def _has_lines(path: Path) -> bool:
+    return path.name in {name.format("train") for name in LINES}
+
+
+def _of_lines(path: Path, split: str) -> Path:
+    """The file of `split` beside that of the training reviews, in the same form."""
+    return path.with_name(path.name.replace("train", split))
+
+
 def _lines(path: Path) -> Iterator[_Review]:
     for split in SPLITS:
-        file = path.with_name(LINES.format(split))
+        file = _of_lines(path, split)
         number = 0
         try:
-            with lzma.open(file) as stream:
+            with lzma.open(file) if file.suffix == ".xz" else file.open("rb") as stream:
                 for number, line in enumerate(stream, start=1):
                     yield _line(split, line, f"{file}, line {number}")
         except (lzma.LZMAError, EOFError) as damage:
@@ -184,7 +198,7 @@ FILE = DataFile(
     name="aclImdb_v1.tar.gz",
     places=tuple(
         folder + name
-        for name in ("aclImdb_v1.tar.gz", "aclImdb", LINES.format("train"))
+        for name in ("aclImdb_v1.tar.gz", "aclImdb", *(name.format("train") for name in LINES))
         for folder in ("", "text/", "imdb/")
     ),
     origin=f"{_ORIGIN}, packed or unpacked",

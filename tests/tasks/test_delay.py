@@ -14,8 +14,6 @@ from harness.errors import UsageError
 from harness.tasks.delay import Delay
 from harness.tasks.noise import band_limited_noise, kept_frequencies
 
-PAPER = {"length": 4000, "lag": 1000}
-
 
 @pytest.mark.parametrize("length", [40, 41, 1000])
 @pytest.mark.parametrize("band", [0.1, 0.25, 0.5])
@@ -52,7 +50,7 @@ def test_the_spectrum_is_flat_inside_the_band() -> None:
 
 
 def test_the_trivial_predictors_score_as_the_definition_says_at_the_paper_s_size() -> None:
-    task = Delay(**PAPER)
+    task = Delay()
     references = task.open(None, seed=0).references()
     L, lag, rms, M = task.length, task.lag, task.rms, task.evaluation_examples
     K = kept_frequencies(L, task.band)
@@ -111,7 +109,7 @@ def test_the_perfect_answer_has_no_error() -> None:
 
 @pytest.mark.parametrize("parameter", ["length", "lag", "band", "rms", "examples", "evaluation_examples"])
 def test_every_parameter_changes_the_fingerprint(parameter: str) -> None:
-    changed = {"length": 900, "lag": 20, "band": 0.2, "rms": 0.4, "examples": 10, "evaluation_examples": 10}
+    changed = {"length": 5000, "lag": 20, "band": 0.2, "rms": 0.4, "examples": 10, "evaluation_examples": 10}
     assert Delay(**{parameter: changed[parameter]}).provenance(None) != Delay().provenance(None)  # type: ignore[arg-type]
 
 
@@ -119,12 +117,12 @@ def test_every_parameter_changes_the_fingerprint(parameter: str) -> None:
     ("parameters", "sentence"),
     [
         ({"length": 0}, "task.length is 0; it must be at least 1."),
-        ({"lag": 999}, "task.lag is 999; it must be at least 0 and at most task.length - 2, which is 998"),
-        ({"lag": -1}, "task.lag is -1; it must be at least 0 and at most task.length - 2, which is 998"),
+        ({"lag": 3999}, "task.lag is 3999; it must be at least 0 and at most task.length - 2, which is 3998"),
+        ({"lag": -1}, "task.lag is -1; it must be at least 0 and at most task.length - 2, which is 3998"),
         ({"band": 0.6}, "task.band is 0.6; it must be above 0 and at most 0.5"),
         ({"rms": 0.0}, "task.rms is 0.0; it must be above 0."),
         ({"rms": float("nan")}, "task.rms is nan; it must be above 0."),
-        ({"band": 0.0005}, "task.band = 0.0005 keeps no frequency of 1000 samples"),
+        ({"band": 0.0002}, "task.band = 0.0002 keeps no frequency of 4000 samples"),
         ({"length": 3, "lag": 1, "band": 0.5}, "keeps no frequency of 3 samples"),
     ],
 )

@@ -18,7 +18,8 @@ from harness.errors import EnvironmentProblem, UsageError
 from harness.tasks import listops
 from harness.tasks.listops import ListOps, root_oracle
 from harness.tasks.listops_files import check, evaluate, read
-from harness.tasks.listops_trees import TOKENS, Rules, Trees, generate
+from harness.tasks.listops_generate import generate
+from harness.tasks.listops_trees import TOKENS, Rules, Trees
 
 SMALL = ListOps(min_length=5, max_length=30, max_depth=4, train=60, val=20, test=20)
 SIZES = {"train": 12, "val": 5, "test": 5}

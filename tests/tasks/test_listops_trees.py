@@ -11,7 +11,8 @@ from listops_text import arities, depth, parse, separate, value
 from harness.errors import UsageError
 from harness.tasks.listops import root_oracle
 from harness.tasks.listops_files import evaluate
-from harness.tasks.listops_trees import TREES_PER_CHUNK, Rules, Trees, generate, grow
+from harness.tasks.listops_generate import generate
+from harness.tasks.listops_trees import TREES_PER_CHUNK, Rules, Trees, grow
 
 OFFICIAL = Rules(max_depth=10, max_args=10, min_length=500, max_length=2000)
 SHORT = Rules(max_depth=4, max_args=5, min_length=5, max_length=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ SHORT: dict[str, list[str]] = {
 """What cuts a miniature to a second, besides `CUT`."""
 CUT = ["task.train=8", "task.val=8", "task.test=8", "training.batch_size=8", "training.steps=10"]
 CUT += ["training.warmup_steps=0", "training.evaluations=1", "training.eval_batch_size=4"]
+MOST_S = 180.0
+"""A whole file on two cores takes less."""
 
 
 def file(name: str) -> Path:
@@ -37,6 +40,24 @@ def file(name: str) -> Path:
 
 def metric(rows: list[records.Row], split: str, name: str) -> list[float]:
     return [row["value"] for row in rows if row["row"] == "metric" and (row["split"], row["name"]) == (split, name)]
+
+
+def seconds_of_the_file(name: str, rows: list[records.Row]) -> float:
+    """How long two cores take for all trials of a miniature, by one of them, had each a core to itself.
+
+    A trial beside other work has a share of a core, and needs its seconds times that share. Every evaluation stands for
+    as much work as any other, so the share of the whole is the harmonic mean of theirs.
+    """
+    (seconds,) = (row["seconds"] for row in rows if row["row"] == "end")
+    share = statistics.harmonic_mean(metric(rows, "system", "cpu_utilization_percentage")) / 100
+    return float(seconds * share * len(plan(read(file(name))).trials) / 2)
+
+
+def test_a_file_s_time_is_that_of_its_trials_on_cores_of_their_own() -> None:
+    system = {"row": "metric", "split": "system", "name": "cpu_utilization_percentage"}
+    rows: list[records.Row] = [{**system, "value": 100.0}, {**system, "value": 50.0}, {"row": "end", "seconds": 60.0}]
+    # 20 s at a whole core and 40 s at half of one; six trials, two at a time.
+    assert seconds_of_the_file("mini-image", rows) == pytest.approx(40 * 6 / 2, rel=1e-12)
 
 
 def test_the_arena_s_table_is_of_the_same_trials_as_the_six_miniatures() -> None:
@@ -61,10 +82,11 @@ def test_a_miniature_cut_to_a_few_examples_learns_them(name: str, small_root: Pa
     # Every step sees the same few examples, so a loss that does not fall is a model that does not learn.
     assert losses[-1] < losses[0]
     assert len(metric(rows, "test", "accuracy")) == 1
+    assert 0 < seconds_of_the_file(f"mini-{name}", rows) < MOST_S
 
 
 def trained(name: str, data_root: Path, folder: Path) -> list[records.Row]:
-    """The record's rows of the miniature's first trial, run as a user runs it."""
+    """The record's rows of the miniature's first trial, run as a user runs it; its file is in time."""
     command = ["run", str(file(f"mini-{name}")), "--only", "basis=legs", "--only", "seed=0", "--no-mlflow"]
     subprocess.run(
         [sys.executable, "-m", "harness", *command, "--data-root", str(data_root)],
@@ -74,8 +96,10 @@ def trained(name: str, data_root: Path, folder: Path) -> list[records.Row]:
     )
     (path,) = (folder / "results" / f"mini-{name}").glob("*.jsonl")
     record = records.read(path)
-    assert record.status == "done"
-    return list(record.rows)
+    assert record.status == "done" and record.end is not None
+    rows = [*record.rows, record.end]
+    assert seconds_of_the_file(f"mini-{name}", rows) < MOST_S
+    return rows
 
 
 @pytest.mark.long

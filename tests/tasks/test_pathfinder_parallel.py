@@ -45,7 +45,7 @@ for part in pathfinder_parallel.pictures(rules(32, "easy"), seed=0, count=10**6)
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pathfinder_parallel, "PARALLEL_FROM", 1)
-    monkeypatch.setattr(pathfinder_parallel.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
 
 
 def script(folder: Path, program: str) -> tuple[list[str], dict[str, str]]:

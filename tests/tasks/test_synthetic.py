@@ -28,7 +28,9 @@ def small(task: Task) -> Task:
 
 
 def test_the_defaults_are_the_paper_s_sizes() -> None:
-    reconstruct, copying = Reconstruct(), Copying()
+    delay, reconstruct, copying = Delay(), Reconstruct(), Copying()
+    assert (delay.length, delay.lag, delay.band, delay.rms) == (4000, 1000, 0.25, 0.5)
+    assert (delay.examples, delay.evaluation_examples) == (16_384, 1_024)
     assert (reconstruct.length, reconstruct.memory, reconstruct.band, reconstruct.rms) == (4000, 1000, 0.1, 0.5)
     assert (copying.memorize, copying.noise, copying.tokens, copying.max_length) == (10, 100, 10, 120)
     assert Adding().length == 1000

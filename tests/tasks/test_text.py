@@ -262,6 +262,27 @@ def test_one_file_of_lines_without_the_other_is_one_sentence(tmp_path: Path) -> 
         Text().provenance(tmp_path)
 
 
+def test_one_plain_file_of_lines_needs_the_other_plain_one(tmp_path: Path) -> None:
+    write_reviews(tmp_path, "plain", reviews())
+    (tmp_path / "imdb_test.jsonl").rename(tmp_path / "imdb_test.jsonl.xz")
+    with pytest.raises(EnvironmentProblem, match=r"imdb_test\.jsonl' is missing, which belongs to"):
+        Text().provenance(tmp_path)
+
+
+def test_a_plain_file_that_is_cut_short_names_its_last_line(tmp_path: Path) -> None:
+    path = write_reviews(tmp_path, "plain", reviews())
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UsageError, match=rf"^{re.escape(str(path))}, line 60: Unterminated string") as problem:
+        read(path)
+    assert "\n" not in str(problem.value)
+
+
+def test_compressed_lines_go_before_plain_ones(tmp_path: Path) -> None:
+    write_reviews(tmp_path, "plain", reviews())
+    path = write_reviews(tmp_path, "lines", reviews())
+    assert Text().provenance(tmp_path).source.endswith(path.name)
+
+
 def test_nothing_is_cached_of_a_broken_copy(tmp_path: Path, cache: Path) -> None:
     _cut(write_reviews(tmp_path, "archive", reviews()))
     with pytest.raises(UsageError):
@@ -301,3 +322,11 @@ def test_the_real_reviews_unpacked_are_the_official_copy(data_root: Path, tmp_pa
         with lzma.open(data_root / f"imdb_{split}.jsonl.xz") as stream:
             found[split] = [text_files.json.loads(line) for line in stream]
     assert identity(write_reviews(tmp_path, "folder", found)) in OFFICIAL
+
+
+@pytest.mark.long
+def test_the_real_lines_uncompressed_are_the_official_copy(data_root: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        content = lzma.decompress((data_root / f"imdb_{split}.jsonl.xz").read_bytes())
+        (tmp_path / f"imdb_{split}.jsonl").write_bytes(content)
+    assert identity(tmp_path / "imdb_train.jsonl") in OFFICIAL

@@ -1,4 +1,4 @@
-"""Small data sets in the forms of the real ones: IMDB packed, unpacked and as lines; pairs of papers."""
+"""Small data sets in the forms of the real ones: IMDB packed, unpacked, as packed and plain lines; pairs of papers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-FORMS = ("archive", "folder", "lines")
+FORMS = ("archive", "folder", "lines", "plain")
 
 
 def reviews(train: int = 60, test: int = 40, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
@@ -32,11 +32,12 @@ def reviews(train: int = 60, test: int = 40, seed: int = 0) -> dict[str, list[di
 def write_reviews(root: Path, form: str, found: dict[str, list[dict[str, Any]]]) -> Path:
     """The copy's path."""
     root.mkdir(parents=True, exist_ok=True)
-    if form == "lines":
+    if form in ("lines", "plain"):
+        ending = ".jsonl.xz" if form == "lines" else ".jsonl"
         for split, rows in found.items():
-            with lzma.open(root / f"imdb_{split}.jsonl.xz", "wb") as out:
-                out.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-        return root / "imdb_train.jsonl.xz"
+            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+            (root / f"imdb_{split}{ending}").write_bytes(lzma.compress(content) if form == "lines" else content)
+        return root / f"imdb_train{ending}"
     files = {
         f"aclImdb/{split}/{('neg', 'pos')[row['label']]}/{row['id']}_{row['rating']}.txt": row["text"].encode()
         for split, rows in found.items()
