@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -233,19 +233,6 @@ def only(planned: Plan, filters: Sequence[str]) -> Plan:
         arms = tuple(arm for arm in search.arms if arm.first in kept)
         return replace(planned, search=replace(search, arms=arms))
     return replace(planned, trials=tuple(kept))
-
-
-def recorded(planned: Plan, ids: Collection[str]) -> Plan:
-    """The plan with each trial known by its former id where `ids`, those of the records there are, have only that."""
-    if not ids:
-        return planned
-    trials = [
-        replace(one, known_as=one.former_id)
-        if one.trial_id not in ids and one.former_id is not None and one.former_id in ids
-        else one
-        for one in planned.trials
-    ]
-    return replace(planned, trials=tuple(trials))
 
 
 def _names(trial: TrialSpec, axis: str) -> set[str]:

@@ -204,11 +204,6 @@ def scan(*folders: Path) -> dict[str, State]:
     return found
 
 
-def ids(folder: Path) -> set[str]:
-    """The trials that have a record in the folder, whole or not, by the names of the files."""
-    return {path.name.partition(".")[0] for path in folder.glob("*.jsonl*")}
-
-
 class Writer:
     """Appends rows to `<trial_id>.jsonl.partial` and renames it when the end row is written.
 

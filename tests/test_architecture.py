@@ -23,7 +23,7 @@ MAY = {
     "labels": (set(), set()),
     "environment": ({"errors"}, {"torch"}),
     "contrast": ({"errors"}, set()),
-    "ablation": ({"errors"}, {"pydantic"}),
+    "ablation": ({"errors"}, {"pydantic", "pydantic_core"}),
     "spec": (set(), set()),
     "choices": ({"ablation", "errors", "registry", "spec"} | TABLES, {"pydantic"}),
     "levels": ({"ablation", "choices", "errors"}, set()),

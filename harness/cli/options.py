@@ -40,25 +40,17 @@ def load_plugins(plugins: Iterable[str]) -> None:
         registry.load_plugin(plugin)
 
 
-def plans(
-    files: Iterable[Path], settings: list[str], filters: list[str], smoke: bool, results: Path | None = None
-) -> list[Plan]:
-    """Every file read, checked and expanded. Raises UsageError for the first mistake, before anything starts.
-
-    With `results`, trials go by the ids that their records there have.
-    """
-    from harness import records
+def plans(files: Iterable[Path], settings: list[str], filters: list[str], smoke: bool) -> list[Plan]:
+    """Every file read, checked and expanded. Raises UsageError for the first mistake, before anything starts."""
     from harness.ablation import read
-    from harness.plan import only, plan, recorded
+    from harness.plan import only, plan
 
     expanded = [only(plan(read(path, settings, smoke), smoke), filters) for path in files]
     names = [one.ablation.name for one in expanded]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"Two of the files are named '{twice}', and would share one results folder. Rename one.")
-    if results is None:
-        return expanded
-    return [recorded(one, records.ids(results / one.ablation.name)) for one in expanded]
+    return expanded
 
 
 def folders(names: Iterable[str], *roots: Path) -> list[Path]:

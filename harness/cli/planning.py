@@ -36,7 +36,7 @@ def plan(
 ) -> None:
     """List what would run, what is done and what it would cost, or say what is wrong with the file."""
     load_plugins(plugins)
-    for planned in plans(files, settings, filters, smoke, results):
+    for planned in plans(files, settings, filters, smoke):
         if as_json:
             for job in _jobs(planned, results, data_root):
                 print(json.dumps(job))

@@ -93,7 +93,7 @@ def run(
         shard=_shard(shard),
         force=force,
     )
-    expanded = plans(files, settings, filters, smoke, results)
+    expanded = plans(files, settings, filters, smoke)
     if not filters:
         for planned in expanded:
             remember(results / planned.ablation.name, planned)
@@ -131,7 +131,7 @@ def retry(
     again = tuple(status) or FAILURES
     sweeps = [
         _ended(sweep_of(planned, results, fingerprints(planned, data_root)), again)
-        for planned in plans(files, settings, filters, smoke, results)
+        for planned in plans(files, settings, filters, smoke)
     ]
     sweeps = [sweep for sweep in sweeps if sweep.jobs]
     if not sweeps:

@@ -35,7 +35,7 @@ def trial(
     from harness.launch.options import Options
     from harness.launch.queue import due
 
-    [planned] = plans([file], settings, filters, smoke, results)
+    [planned] = plans([file], settings, filters, smoke)
     sweep = known(sweep_of(planned, results, fingerprints(planned, data_root)))
     chosen = [job for job in sweep.jobs if job["trial_id"].startswith(trial_id)]
     if not trial_id:
