@@ -85,6 +85,23 @@ def test_arms_that_cannot_fit_are_named_before_they_start(tmp_path: Path, batch:
     assert len(warned) == arms and all("model.d_model 64 cannot fit" in one for one in warned)
 
 
+@pytest.mark.parametrize(("share", "mib", "arms"), [(1.0, 80_000, 0), (1.0, 1_000, 2), (0.01, 80_000, 2)])
+def test_arms_that_cannot_fit_on_a_gpu_are_named_before_they_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, mib: int, arms: int
+) -> None:
+    """An nvidia-smi that says what one of two GPUs holds, the other being larger, stands in for the driver's."""
+    query = tmp_path / "nvidia-smi"
+    query.write_text(f'#!/bin/sh\ncase "$*" in *--id=0,1) echo 90000; echo {mib};; *) exit 1;; esac\n')
+    query.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    text = FILE.replace("batch_size = 64", "batch_size = 1600") + f"gpus_per_trial = {share}\n"
+    made, sweep = planned(tmp_path, text)
+    warned = list(too_large(made, sweep, here=True))
+    assert len(warned) == arms and all("its part of a GPU has" in one for one in warned)
+    assert not list(too_large(made, sweep, here=False))
+
+
 @pytest.mark.parametrize(("norm", "advised"), [("layer", True), ("none", True), ("batch", False)])
 def test_micro_batches_are_advised_only_where_the_result_stays(norm: str, advised: bool, tmp_path: Path) -> None:
     text = FILE.replace("batch_size = 64", "batch_size = 1600").replace(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def too_large(planned: Plan, sweep: Sweep, here: bool) -> Iterator[str]:
     """A sentence for each arm whose least memory exceeds its `memory_gib`, or with `here` this machine's.
 
-    What a trial on a GPU keeps lies there, where only the trial itself can ask how much there is.
+    What a trial on a GPU keeps lies there, so it is held against the GPU's memory, or its share of it.
     """
     from harness.launch import machine
 
@@ -25,7 +25,10 @@ def too_large(planned: Plan, sweep: Sweep, here: bool) -> Iterator[str]:
         limits = [(own.memory_bytes, "its memory_gib allows")] if own.memory_bytes else []
         if here:
             limits.append((machine.memory_bytes(), "this machine has"))
-        needed = least_bytes(trial.arm) if own.gpus_per_trial == 0 else 0
+        if own.gpus_per_trial > 0:
+            held = machine.gpu_bytes() if here else None
+            limits = [(int(held * min(1.0, own.gpus_per_trial)), "its part of a GPU has")] if held else []
+        needed = least_bytes(trial.arm)
         for limit, whose in sorted(limits)[:1]:
             if needed > limit:
                 arm = ", ".join(f"{axis} {label}" for axis, label in trial.arm.labels.items()) or planned.ablation.name

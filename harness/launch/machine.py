@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def gpus() -> list[str]:
         return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
     folder = Path("/proc/driver/nvidia/gpus")
     return [str(index) for index in range(len(list(folder.iterdir())))] if folder.is_dir() else []
+
+
+def gpu_bytes() -> int | None:
+    """Memory of the smallest GPU that this process may use, as nvidia-smi tells it; None where it tells nothing."""
+    if not (names := gpus()):
+        return None
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", f"--id={','.join(names)}"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        return min(int(line) for line in said.splitlines()) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def here() -> dict[str, float]:
