@@ -89,7 +89,8 @@ def check(path: Path) -> str:
             raise UsageError(
                 f"{path}: y_{split} has {counts.tolist()} images per class; CIFAR-10 has {size // CLASSES}."
             )
-    return "50,000 training and 10,000 test images, 5,000 and 1,000 of every class"
+    lossy = LOSSY.get(identity(path)[0], "")
+    return f"50,000 training and 10,000 test images, 5,000 and 1,000 of every class{lossy and f', {lossy}'}"
 
 
 def _read_npz(path: Path) -> Arrays:

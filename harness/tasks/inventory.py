@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.registry import lookup
 from harness.tasks import TASKS
-from harness.tasks.files import DataFile, find
+from harness.tasks.files import DataFile, digest, find
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,10 @@ def inventory(data_root: Path | None) -> list[Row]:
 
 
 def verify(data_root: Path | None) -> list[Row]:
-    """Like `inventory`, with every file that is there read in full; `note` says what it holds or what is wrong."""
+    """Like `inventory`, with every file that is there read in full.
+
+    `note` says what it holds and the beginning of its digest (`files.digest`), or what is wrong.
+    """
     return [_row(task, file, data_root, checked=True) for task, file in _wanted()]
 
 
@@ -52,6 +55,6 @@ def _row(task: str, file: DataFile | None, data_root: Path | None, *, checked: b
     if not checked:
         return Row(task, path.name, present=True, ok=None, note=str(path))
     try:
-        return Row(task, path.name, present=True, ok=True, note=file.check(path))
+        return Row(task, path.name, present=True, ok=True, note=f"{file.check(path)}; SHA-256 {digest(path)[:16]}")
     except HarnessError as problem:
         return Row(task, path.name, present=True, ok=False, note=str(problem))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -33,10 +34,14 @@ def test_verification_reports_a_wrong_file_and_goes_on(small_root: Path) -> None
     rows = {row.file: row for row in verify(small_root)}
     assert rows["cifar10_gray.npz"].ok is False and "CIFAR-10 has 50000" in rows["cifar10_gray.npz"].note
     assert rows["basic_val.tsv"].ok is True and rows["basic_val.tsv"].note.startswith("1 examples of 4 to 4 tokens")
+    content = hashlib.sha256((small_root / "basic_val.tsv").read_bytes()).hexdigest()
+    assert rows["basic_val.tsv"].note.endswith(f"; SHA-256 {content[:16]}")
 
 
 def test_the_real_data_is_whole(data_root: Path) -> None:
-    assert all(row.ok for row in verify(data_root) if row.present)
+    rows = {row.file: row for row in verify(data_root) if row.present}
+    assert all(row.ok for row in rows.values())
+    assert "lossy images (JPEG)" in rows["cifar10_gray.npz"].note
 
 
 @pytest.mark.parametrize("function", ["inventory", "verify"])
