@@ -40,7 +40,7 @@ class DataFile:
     sha256: str = ""
     """Of what the address serves."""
     archived: str = ""
-    """The end of its path in the archive of Long Range Arena, where it is in there."""
+    """Where the archive of Long Range Arena has it: the end of its path; of a folder the whole path, with a slash."""
 
 
 def find(file: DataFile, data_root: Path | None) -> Path | None:

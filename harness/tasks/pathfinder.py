@@ -69,6 +69,9 @@ class Contours(Classification):
     def max_length(self) -> int:
         return self.pixels**2
 
+    def reads(self) -> tuple[DataFile, ...]:
+        return (release(self.pixels),) if self.source == "official" else ()
+
     def provenance(self, data_root: Path | None) -> Provenance:
         """Of the released pictures by their content, so that the first call reads them all and keeps them together."""
         official = self.source == "official"

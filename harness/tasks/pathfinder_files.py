@@ -195,4 +195,5 @@ def release(size: int) -> DataFile:
         origin=ORIGIN.format(size),
         check=check,
         needed=False,
+        archived=f"lra_release/lra_release/{name}/",
     )

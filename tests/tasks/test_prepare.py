@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from release import write as write_pathfinder
 from typer.testing import CliRunner
 from written_copies import reviews, write_aan, write_reviews
 
@@ -20,6 +21,7 @@ from harness.tasks import TASKS, lra_archive
 from harness.tasks import prepare as module
 from harness.tasks.files import DataFile, find
 from harness.tasks.listops import ListOps
+from harness.tasks.pathfinder import Pathfinder
 from harness.tasks.prepare import prepare
 from harness.tasks.retrieval import Retrieval
 from harness.tasks.text import Text
@@ -114,6 +116,41 @@ def test_the_files_of_lra_come_out_of_its_archive_the_inner_copy_of_two(tmp_path
     made = prepare(Retrieval(max_length=60), tmp_path)
     assert [path.name for path in made.fetched] == [f"new_aan_pairs.{name}.tsv" for name in ("train", "eval", "test")]
     assert all(path.read_bytes() == members[f"lra_release/lra_release/tsv_data/{path.name}"] for path in made.fetched)
+
+
+def pathfinder_members(root: Path) -> dict[str, bytes]:
+    """A release of pictures as the archive holds it, beside an outer copy that is not to be used."""
+    write_pathfinder(root / "made" / "pathfinder32")
+    files = sorted(path for path in (root / "made").rglob("*") if path.is_file())
+    inner = {f"lra_release/lra_release/{path.relative_to(root / 'made')}": path.read_bytes() for path in files}
+    return {"lra_release/pathfinder32/curv_contour_length_14/metadata/0.npy": b"an outer copy", **inner}
+
+
+def test_the_pictures_of_lra_come_out_of_its_archive(tmp_path: Path) -> None:
+    members = pathfinder_members(tmp_path)
+    archive(tmp_path, members)
+    made = prepare(Pathfinder(source="official"), tmp_path)
+    assert made.fetched == (tmp_path / "lra_release/lra_release/pathfinder32",)
+    found = {str(one.relative_to(tmp_path)): one.read_bytes() for one in made.fetched[0].rglob("*") if one.is_file()}
+    assert found == {name: content for name, content in members.items() if "lra_release/lra_release" in name}
+
+
+@pytest.mark.parametrize("cut", [300, 2000])
+def test_of_a_cut_archive_no_folder_of_pictures_is_left(tmp_path: Path, cut: int) -> None:
+    path = archive(tmp_path, pathfinder_members(tmp_path))
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(UsageError, match=r"lra_release\.gz is damaged or cut short"):
+        prepare(Pathfinder(source="official"), tmp_path)
+    assert not list((tmp_path / "lra_release").rglob("*pathfinder32*"))
+
+
+def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    archive(root, {"lra_release/lra_release/pathfinder32/../../../../out": b"x"})
+    with pytest.raises(UsageError, match="leads out of its folder"):
+        prepare(Pathfinder(source="official"), root)
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
 
 
 def test_a_cut_archive_of_lra_is_one_sentence(tmp_path: Path) -> None:
