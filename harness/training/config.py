@@ -104,8 +104,9 @@ class AdamW:
         parts = math.ceil(self.batch_size / math.ceil(self.batch_size / self.accumulate))
         if parts != self.accumulate:
             raise UsageError(
-                f"training.accumulate is {self.accumulate}, but training.batch_size {self.batch_size} makes no such "
-                f"number of micro-batches that are equal but for a smaller last one; the nearest below is {parts}."
+                f"training.accumulate is {self.accumulate}; it must split training.batch_size, which is "
+                f"{self.batch_size}, into micro-batches that are equal but for a smaller last one; the nearest below "
+                f"is {parts}."
             )
 
     def _check_schedule(self) -> None:

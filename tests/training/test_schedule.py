@@ -57,7 +57,7 @@ def test_defaults_are_written_out() -> None:
         ("plateau_factor", 1.0),
         ("plateau_patience", -1),
         ("accumulate", 0),
-        ("accumulate", 3),
+        ("accumulate", 33),
         ("lr_C", -1.0),
     ],
 )
