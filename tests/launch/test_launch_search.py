@@ -185,21 +185,15 @@ def test_a_score_that_is_nan_ends_a_trial_diverged_and_is_no_failure_of_a_search
     assert TrialState.PRUNED in {trial.state for trial in study.trials}
 
 
-def test_a_configuration_that_fails_for_good_does_not_hold_its_arm_up(tmp_path: Path) -> None:
-    change = ("repeats = 2", 'repeats = 2\nlabels = ["raises"]')
-    made = toy(tmp_path / "toy", lambda text: text.replace(*change), max_attempts=2)
+@pytest.mark.parametrize(("label", "status", "most"), [("raises", "error", 2), ("no memory", "out_of_memory", 3)])
+def test_a_configuration_that_fails_for_good_does_not_hold_its_arm_up(
+    tmp_path: Path, label: str, status: str, most: int
+) -> None:
+    """Where memory runs out the second failure is the last, whatever is allowed: it had half the micro-batches."""
+    change = ("repeats = 2", f'repeats = 2\nlabels = ["{label}"]')
+    made = toy(tmp_path / "toy", lambda text: text.replace(*change), max_attempts=most)
     assert run([made], options()) == 1
-    failed = [record for record in stage(made.folder, "tuning") if record.status == "error"]
-    assert failed and {(record.end or {})["attempt"] for record in failed} == {2}
-    assert len(stage(made.folder, "tuning")) == 8 and len(stage(made.folder, "confirmation")) == 4
-
-
-def test_a_configuration_that_does_not_fit_into_memory_does_not_hold_its_arm_up(tmp_path: Path) -> None:
-    """Its second failure is its last, whatever is allowed: it had half the micro-batches."""
-    change = ("repeats = 2", 'repeats = 2\nlabels = ["no memory"]')
-    made = toy(tmp_path / "toy", lambda text: text.replace(*change), max_attempts=3)
-    assert run([made], options()) == 1
-    failed = [record for record in stage(made.folder, "tuning") if record.status == "out_of_memory"]
+    failed = [record for record in stage(made.folder, "tuning") if record.status == status]
     assert failed and {(record.end or {})["attempt"] for record in failed} == {2}
     assert len(stage(made.folder, "tuning")) == 8 and len(stage(made.folder, "confirmation")) == 4
 
