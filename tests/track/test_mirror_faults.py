@@ -127,10 +127,11 @@ def test_a_run_whose_making_was_never_confirmed_is_found_before_its_record_is_se
 
     monkeypatch.setattr(Runs, "_create", unconfirmed)
     folder.mkdir()
+    writer = records.Writer(folder, trial_id(1))
+    # All before the mirror looks: each state of the file has tries of its own.
+    for row in (header(1), metric(0), checkpoint(0)):
+        writer.write(row)
     with Mirror([folder], line.uri, interval_s=0.05) as mirror:
-        writer = records.Writer(folder, trial_id(1))
-        for row in (header(1), metric(0), checkpoint(0)):
-            writer.write(row)
         until(lambda: next(iter(mirror._folders))._given_up == {trial_id(1)})
         for row in (metric(1), checkpoint(1), end()):
             writer.write(row)
