@@ -319,7 +319,7 @@ PATHFINDER = {**LISTOPS, "name": "pathfinder", "title": "Pathfinder"}
 def escaped(results: Path, *steps: int, **about: Any) -> None:
     """Trials of one arm, of which those with a step escaped chance there."""
     for seed, step in enumerate(steps):
-        run = {"escaped_chance": float(step > 0)} | ({"escape_step": step, "escape_s": 2.0 * step} if step else {})
+        run = {"escaped_chance": float(step > 0)} | ({"escape_epoch": step / 4, "escape_s": 2.0 * step} if step else {})
         trial(results, 0.9 if step else 0.5, run=run, seed=seed, levels={"basis": ["legs"]}, repeats=3, **about)
 
 
@@ -343,7 +343,7 @@ def test_a_solve_rate_is_shown_only_where_records_speak_of_it(task: dict[str, An
 def test_the_cost_table_says_when_chance_was_left_behind(tmp_path: Path) -> None:
     escaped(tmp_path, 20, 0, 40, task=PATHFINDER)
     row = section(tmp_path, "training").parts[0].tables[0].data.iloc[0]
-    assert (row["above chance from step"], row["above chance after s"]) == (30, 60)
+    assert (row["above chance from epoch"], row["above chance after s"]) == (7.5, 60)
 
 
 def test_labels_of_a_trial_s_parts_are_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from harness.report.section import Figure, Part, Section, SectionBuilder, Table,
 
 COSTS = {"parameters": "parameters", "first_step_s": "first step s", "train_s": "training s"}
 COSTS |= {"eval_s": "evaluation s", "sequences_per_s": "sequences/s"}
-COSTS |= {"escape_step": "above chance from step", "escape_s": "above chance after s"}
+COSTS |= {"escape_epoch": "above chance from epoch", "escape_s": "above chance after s"}
 
 
 @dataclass(frozen=True)
