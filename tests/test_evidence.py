@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import ablation
+from harness.plan import plan
 from harness.records import read
 from harness.report.build import report
 
@@ -33,6 +35,12 @@ def test_committed_records_are_done_and_come_from_a_clean_commit(study: str) -> 
     records = [read(path) for path in (ROOT / "results" / study).glob("*.jsonl")]
     assert {record.status for record in records} == {"done"}
     assert not any(record.header["git"]["dirty"] for record in records)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_committed_study_is_what_its_file_plans(study: str) -> None:
+    planned = {trial.trial_id for trial in plan(ablation.read(ROOT / "ablations" / f"{study}.toml")).trials}
+    assert planned == {path.stem for path in (ROOT / "results" / study).glob("*.jsonl")}
 
 
 @pytest.mark.long
