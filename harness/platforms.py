@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,11 @@ _PR_SET_PDEATHSIG = 1
 def linux() -> bool:
     """Whether everything in `ELSEWHERE` is there."""
     return sys.platform.startswith("linux")
+
+
+def cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_windows() -> None:

@@ -11,11 +11,7 @@ import psutil
 
 from harness.errors import EnvironmentProblem
 from harness.launch.options import Sweep
-
-
-def cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from harness.platforms import cpus as cpus
 
 
 def memory_bytes() -> int:

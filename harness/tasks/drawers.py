@@ -27,11 +27,6 @@ HEAD = 8
 Worker = subprocess.Popen[bytes]
 
 
-def allowed() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def drawn(module: str, job: str, what: str, numbers: Iterable[int], workers: int) -> Generator[bytes, None, None]:
     """The chunks with these numbers, in their order, however many processes draw them.
 

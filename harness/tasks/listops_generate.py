@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness.tasks.drawers import allowed, drawn, serve
+from harness.platforms import cpus
+from harness.tasks.drawers import drawn, serve
 from harness.tasks.listops_trees import Rules, Trees, chunk
 from harness.tasks.progress import told
 
@@ -63,7 +64,7 @@ def _chunks(rules: Rules, seed: int) -> Generator[Trees, None, None]:
     alone = functools.partial(chunk, rules, seed)
     yield from map(alone, range(PARALLEL_FROM))
     numbers = itertools.count(PARALLEL_FROM)
-    workers = allowed()
+    workers = cpus()
     if workers == 1:
         yield from map(alone, numbers)
     job = json.dumps({"rules": dataclasses.asdict(rules), "seed": seed})

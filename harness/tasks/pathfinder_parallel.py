@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.tasks.drawers import allowed, drawn, serve
+from harness.platforms import cpus
+from harness.tasks.drawers import drawn, serve
 from harness.tasks.pathfinder_draw import CHUNK, Pictures, chunk
 from harness.tasks.pathfinder_rules import Rules
 
@@ -26,7 +27,7 @@ PARALLEL_FROM = 8
 def pictures(rules: Rules, seed: int, count: int) -> Iterator[Pictures]:
     """The first `count` pictures of a seed, in parts; every core that the process may use draws chunks."""
     numbers = range(math.ceil(count / CHUNK[rules.size]))
-    workers = min(allowed(), len(numbers) // PARALLEL_FROM)
+    workers = min(cpus(), len(numbers) // PARALLEL_FROM)
     left = count
     with contextlib.ExitStack() as stack:
         parts = map(functools.partial(chunk, rules, seed), numbers)
