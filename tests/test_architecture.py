@@ -39,7 +39,10 @@ MAY = {
     "bases": ({"registry", "errors"}, {"numpy", "scipy"}),
     "kernels": ({"registry", "errors"}, {"torch", "pykeops", "triton"}),
     "ssm": ({"bases", "kernels", "registry", "errors", "randomness", "tasks"}, {"torch", "numpy"}),
-    "tasks": ({"bases", "registry", "errors", "randomness"}, {"torch", "numpy", "PIL", "pooch", "requests"}),
+    "tasks": (
+        {"bases", "registry", "errors", "platforms", "randomness"},
+        {"torch", "numpy", "PIL", "pooch", "requests"},
+    ),
     "training": ({"ssm", "kernels", "tasks", "errors", "platforms", "randomness", "registry"}, {"torch", "numpy"}),
     "throughput": (
         {"ssm", "kernels", "bases", "tasks", "training", "presets", "environment", "errors", "platforms", "registry"},
