@@ -7,7 +7,9 @@ Ray ends the driver itself after a minute; the records stay, and the same comman
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -18,6 +20,17 @@ VITAL = "raylet"
 WATCH_S = 2.0
 BELOW_S = 10.0
 """How often what Ray's processes have started is noted; finding it reads of every process of the machine."""
+
+
+@contextlib.contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Let no thread come upon a forgotten reference of Ray's: freed in the middle of its end, it exits the process."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Processes:
@@ -53,7 +66,8 @@ class Processes:
         self._note()
         for process in (one for kind in self.processes.values() for one in kind):
             process.terminate = process.kill
-        ray.shutdown()
+        with _no_garbage():
+            ray.shutdown()
         for one in self._below:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()

@@ -47,7 +47,7 @@ class Study:
     def begun(self) -> subprocess.Popen[str]:
         """A driver in mid-sweep: a trial has checkpoints to go on from, and most of its evaluations before it."""
         driver = self.start()
-        wait(lambda: any(2 <= count <= 10 for count in self._checkpoints()), driver)
+        wait(lambda: any(2 <= count <= 10 for count in self.checkpoints()), driver)
         return driver
 
     def mend(self) -> None:
@@ -72,7 +72,8 @@ class Study:
         assert len(planned) == 4
         return survived(self.folder, self.uri, planned)
 
-    def _checkpoints(self) -> list[int]:
+    def checkpoints(self) -> list[int]:
+        """How many each running trial has made."""
         found = []
         for path in self.folder.glob("*.partial"):
             try:

@@ -133,6 +133,8 @@ def test_a_second_driver_of_an_ablation_says_whose_it_is_and_stops(executor: str
 def test_a_worker_killed_in_mid_sweep_costs_no_trial(executor: str, title: str, study: Make) -> None:
     one = study(executor)
     driver = one.begun()
+    # Whichever worker is killed, it has a trial that is begun.
+    wait(lambda: sum(count > 0 for count in one.checkpoints()) == 2, driver)
     next(process for process in below(driver) if re.search(title, " ".join(process.cmdline()))).kill()
     one.mend()
     code, said = end(driver)

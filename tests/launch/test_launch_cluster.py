@@ -100,9 +100,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 
 def nodes_of(folder: Path, seed: int, cluster: Cluster) -> list[str]:
-    """The node on which the trial of this seed keeps its checkpoints, by its temporary folder."""
-    path = next(folder.glob(f"{seed:012x}.jsonl*"))
-    header = records.decode(path.read_text().splitlines()[0])
+    """The node on which the trial of this seed keeps its checkpoints, by its temporary folder; none once it ended."""
+    try:
+        header = records.decode((folder / f"{seed:012x}.jsonl.partial").read_text().splitlines()[0])
+    except FileNotFoundError:
+        return []
     return [name for name, node in cluster.nodes.items() if header["checkpoints"].startswith(str(node.scratch))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -69,6 +70,21 @@ def test_a_driver_killed_under_ray_then_stopped_then_run_again_loses_nothing(tmp
 
 def finished(folder: Path) -> int:
     return list(statuses(folder).values()).count("done")
+
+
+@pytest.mark.long
+@pytest.mark.fault
+@pytest.mark.parametrize("delay_s", ["0.05", "0.1", "0.2"])
+def test_garbage_of_rays_does_not_exit_the_driver_as_it_leaves(delay_s: str) -> None:
+    """Freed by another thread in the middle of `ray.shutdown`, it would: code 1, not a word, and no summary."""
+    done = subprocess.run(
+        [sys.executable, HERE / "forgotten.py", delay_s],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "left\n"), done.stderr
 
 
 @pytest.mark.long
