@@ -29,7 +29,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
 
 verify: .venv/installed-dev
-	$(BIN)/python -m pytest -m 'long or fault' --resume .verify
+	$(BIN)/python -m pytest -m 'long or fault' --resume=.verify
 
 # What the harness itself costs, into results/overhead.json; some 20 minutes on a machine that does nothing else.
 overhead: .venv/installed-dev

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from verify_log import Verify
+from verify_log import ROOT, Verify
 
 
 def reports(name: str, outcome: str = "passed", longrepr: Any = None) -> list[pytest.TestReport]:
@@ -51,3 +54,11 @@ def test_a_later_run_leaves_out_what_passed_and_does_not_hide_what_failed_first(
     left, lines = session(tmp_path, reports("a"), reports("c"))
     assert left == ["a", "c"]
     assert [line.split("  ")[-1] for line in lines[5:]] == ["a; failed 1 times before", "b", "c"]
+
+
+def test_make_verify_is_a_command_where_there_are_notes_to_go_on_from(tmp_path: Path) -> None:
+    """Pytest must not take the folder of notes, once it is there, for one of tests, which knows no such option."""
+    told = subprocess.run(["make", "-n", "verify"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    _, *words = shlex.split(told.splitlines()[-1].replace(".verify", str(tmp_path)))
+    done = subprocess.run([sys.executable, *words, "--markers"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,7 +1,8 @@
 """`make verify`: what passed is not run again at the same commit, and all that came of it is written down.
 
-The notes lie in a folder of their own (`--resume FOLDER`), one file for each commit with its edits. From them the
-report results/verify.txt is written at the end of every run, complete or cut, to be committed as evidence.
+The notes lie in a folder of their own, one file for each commit with its edits. It is given as `--resume=FOLDER`: after
+a blank, pytest would take it for a folder of tests. From the notes the report results/verify.txt is written at the end
+of every run, complete or cut, to be committed as evidence.
 """
 
 from __future__ import annotations
