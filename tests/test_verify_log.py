@@ -59,6 +59,7 @@ def test_a_later_run_leaves_out_what_passed_and_does_not_hide_what_failed_first(
 def test_make_verify_is_a_command_where_there_are_notes_to_go_on_from(tmp_path: Path) -> None:
     """Pytest must not take the folder of notes, once it is there, for one of tests, which knows no such option."""
     told = subprocess.run(["make", "-n", "verify"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    _, *words = shlex.split(told.splitlines()[-1].replace(".verify", str(tmp_path)))
+    [command] = [line for line in told.splitlines() if " pytest " in line]
+    _, *words = shlex.split(command.replace(".verify", str(tmp_path)))
     done = subprocess.run([sys.executable, *words, "--markers"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,12 +22,14 @@ def peaks(rows: fakes.Rows) -> dict[str, float]:
 
 
 def test_a_slow_contestant_is_left_out_of_the_direction_that_is_over_the_budget() -> None:
-    """3 heads take 6 ms forward and 24 ms with gradients, so 15 ms lie well between."""
-    rows = fakes.measured("reference", "sleepy", budget_s=0.015)
-    assert left_out(rows) == [("sleepy", "both")]
-    assert {name for _, name in fakes.timed(rows) if name.startswith("sleepy")} == {"sleepy/forward_s"}
+    """3 heads take 30 ms forward and 120 ms with gradients, so 75 ms lie well between, on a crowded machine, too."""
+    rows = fakes.measured("reference", "sleepy(ms=10)", budget_s=0.075)
+    assert left_out(rows) == [("sleepy(ms=10)", "both")]
+    assert {name for _, name in fakes.timed(rows) if name.startswith("sleepy")} == {"sleepy(ms=10)/forward_s"}
     (reason,) = [row["reason"] for row in rows if row["row"] == "left_out"]
-    assert reason.startswith("A call at 3 heads is predicted to take 0.02") and "budget_s allows 0.015 s" in reason
+    told = re.fullmatch(r"A call at 3 heads is predicted to take (\S+) s, .* timer.budget_s allows 0.075 s\.", reason)
+    # At least what it sleeps; how much longer is the machine's affair.
+    assert told and 0.1 <= float(told[1]) < 0.5
 
 
 def test_a_baseline_that_is_left_out_leaves_the_others_timed() -> None:
